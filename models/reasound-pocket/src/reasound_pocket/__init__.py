@@ -1,0 +1,1 @@
+"""Weights that Reasound ships: data only, read through reasound.checkpoints.catalog."""

@@ -1,0 +1,1 @@
+"""Recordings that Reasound ships: data only, read through reasound.checkpoints.catalog."""

@@ -1,0 +1,382 @@
+"""Frame-rate variational autoencoder for stereo sound at 44.1 kHz, small enough for a laptop's CPU.
+
+    audio [B, 2, N]  ->  latents [B, 64, ceil(N / 2048)]  ->  audio [B, 2, N]
+
+Nothing runs at the sample rate: the encoder reads short-time spectra (172 frames a second), the decoder writes one
+(the idea of Vocos, arXiv 2306.00814). Every layer is a matrix product over channels-last activations [B, T, C], which
+is what CPUs with bf16 matrix units, and GPUs, do best. Transforms and all that surrounds them stay in float32.
+
+Letters: B batch, N samples, L latents, T frames (8 to a latent), K frequency bins, C width.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+CHUNK = 512
+"""Latents that one pass of the decoder writes; longer sounds are written in several, to bound memory."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CodecConfig:
+    sample_rate: int = 44_100
+    window: int = 1024
+    """Samples in a frame."""
+    hop: int = 256
+    """Samples between frames."""
+    stride: int = 8
+    """Frames in a latent: 8 * 256 = 2048 samples."""
+    latent: int = 64
+    encoder_width: int = 256
+    encoder_blocks: int = 3
+    encoder_mid_blocks: int = 2
+    decoder_width: int = 256
+    decoder_blocks: int = 5
+    decoder_mid_blocks: int = 2
+    mid_width: int = 384
+    """Width at the latents' rate, of encoder and decoder."""
+    expand: int = 2
+    curve: int = 16
+    """Points of the gain curve over a frame, which keeps onsets sharper than the window."""
+
+    @property
+    def samples_per_latent(self) -> int:
+        return self.hop * self.stride
+
+    @property
+    def bins(self) -> int:
+        return self.window // 2 + 1
+
+    @property
+    def margin(self) -> int:
+        """Latents on each side that can change what the decoder writes for a latent."""
+        return self.decoder_mid_blocks + 1 + -(-(self.decoder_blocks + self.window // self.hop) // self.stride)
+
+    def latents(self, samples: int) -> int:
+        """The exact length rule: one latent for every started block of 2048 samples."""
+        return -(-samples // self.samples_per_latent)
+
+    def save(self, path: Path) -> None:
+        path.write_text(json.dumps(asdict(self), indent=2) + "\n")
+
+    @classmethod
+    def load(cls, path: Path) -> CodecConfig:
+        return cls(**json.loads(path.read_text()))
+
+
+def overlap_add(frames: Tensor, hop: int, pad: int, samples: int) -> Tensor:
+    """[..., T, window] -> [..., samples]: the sum of frames `hop` apart, without its first `pad` samples."""
+    parts, count = frames.shape[-1] // hop, frames.shape[-2]
+    blocks = frames.unflatten(-1, (parts, hop))  # [..., T, parts, hop]
+    total = frames.new_zeros(*frames.shape[:-2], count + parts - 1, hop)
+    for k in range(parts):
+        total[..., k : k + count, :] += blocks[..., k, :]
+    total = total.flatten(-2)[..., pad : pad + samples]
+    return F.pad(total, (0, samples - total.shape[-1]))
+
+
+class _Analysis(torch.autograd.Function):
+    """Frames, window, real Fourier transform. Its derivative is an inverse real transform and an overlap-add, three
+    times as fast as what automatic differentiation does (a complex transform and a scatter)."""
+
+    @staticmethod
+    def forward(ctx: Any, audio: Tensor, window: Tensor, hop: int) -> Tensor:
+        ctx.hop, ctx.samples = hop, audio.shape[-1]
+        ctx.save_for_backward(window)
+        pad = (len(window) - hop) // 2
+        frames = F.pad(audio, (pad, pad)).unfold(-1, len(window), hop) * window
+        return torch.view_as_real(torch.fft.rfft(frames))
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
+        (window,) = ctx.saved_tensors
+        grad = grads[0].contiguous().clone()
+        grad[..., 1:-1, :] *= 0.5  # each of these bins stands for two of the full transform
+        frames = torch.fft.irfft(torch.view_as_complex(grad), n=len(window), norm="forward") * window
+        return overlap_add(frames, ctx.hop, (len(window) - ctx.hop) // 2, ctx.samples), None, None
+
+
+class Frames(nn.Module):
+    """Short-time Fourier transform, and its inverse, with exactly `samples / hop` frames."""
+
+    window: Tensor
+
+    def __init__(self, window: int, hop: int) -> None:
+        super().__init__()
+        self.hop, self.pad = hop, (window - hop) // 2
+        self.register_buffer("window", torch.hann_window(window), persistent=False)
+
+    def forward(self, audio: Tensor) -> Tensor:
+        """[..., N] -> [..., N / hop, K, 2]: real and imaginary parts."""
+        spectrum: Tensor = _Analysis.apply(audio.float(), self.window, self.hop)
+        return spectrum
+
+    def inverse(self, spectrum: Tensor, gain: Tensor | float = 1.0) -> Tensor:
+        """complex [..., T, K] -> [..., T * hop]: frames times gain [..., T, window] times window, summed, over the
+        window's energy."""
+        frames = torch.fft.irfft(spectrum, n=len(self.window)) * (gain * self.window)
+        energy = self.window.square().expand(spectrum.shape[-2], -1)
+        cut = (self.hop, self.pad, spectrum.shape[-2] * self.hop)
+        return overlap_add(frames, *cut) / overlap_add(energy, *cut)
+
+
+class Block(nn.Module):
+    """Residual block: norm, a convolution over three frames written as one matrix product, SiLU, projection back."""
+
+    def __init__(self, width: int, expand: int, depth: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width)
+        self.mix = nn.Linear(3 * width, expand * width)
+        self.out = nn.Linear(expand * width, width)
+        nn.init.normal_(self.mix.weight, std=(3 * width) ** -0.5)
+        nn.init.normal_(self.out.weight, std=(expand * width) ** -0.5 / math.sqrt(depth))
+        nn.init.zeros_(self.mix.bias)
+        nn.init.zeros_(self.out.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, T, C] -> [B, T, C]."""
+        h = self.norm(x)
+        if torch.is_autocast_enabled(x.device.type):
+            h = h.to(torch.get_autocast_dtype(x.device.type))
+        h = F.pad(h, (0, 0, 1, 1))
+        h = torch.cat([h[:, :-2], h[:, 1:-1], h[:, 2:]], dim=-1)  # [B, T, 3C]
+        return x + self.out(F.silu(self.mix(h)))
+
+
+def _stack(width: int, count: int, expand: int) -> nn.Sequential:
+    return nn.Sequential(*(Block(width, expand, count) for _ in range(count)))
+
+
+def mid_side(audio: Tensor) -> Tensor:
+    """[B, 2, N] left and right -> mid and side, half their sum and half their difference."""
+    return torch.stack([audio[:, 0] + audio[:, 1], audio[:, 0] - audio[:, 1]], 1) * 0.5
+
+
+def phase_advance(spectrum: Tensor, hop: int) -> tuple[Tensor, Tensor]:
+    """Spectra [B, 2, T, K, 2] -> by how much the phase of each bin moves from one frame to the next beyond what the
+    bin's own frequency explains, as a direction [B, T, K] (complex, length 1 where there is sound), and its power.
+
+    A tone between two bins shows here as the distance to the bin, far finer than the bins' spacing."""
+    now = torch.view_as_complex(spectrum.contiguous())
+    window = 2 * (now.shape[-1] - 1)
+    turns = torch.arange(now.shape[-1], device=now.device) * (2 * math.pi * hop / window)
+    before = F.pad(torch.view_as_real(now), (0, 0, 0, 0, 1, 0))[:, :, :-1]
+    cross = (now * torch.view_as_complex(before.contiguous()).conj()).sum(1)  # both channels, by their power
+    cross = cross * torch.polar(torch.ones_like(turns), -turns)
+    power = cross.abs()
+    return cross / (power + 1e-8), power
+
+
+class Encoder(nn.Module):
+    """Audio -> mean and log deviation of the latents.
+
+    What it reads is already what the decoder needs, so that narrow layers suffice: log magnitudes of mid and side,
+    log magnitudes of mid in short windows (when exactly), phase advance (which pitch exactly) and how far side follows
+    mid (where)."""
+
+    def __init__(self, c: CodecConfig) -> None:
+        super().__init__()
+        self.config = c
+        self.frames = Frames(c.window, c.hop)
+        self.short = Frames(c.window // 4, c.hop // 4)
+        self.read = nn.Linear(5 * c.bins + 4 * (c.window // 8 + 1), c.encoder_width)
+        self.fast = _stack(c.encoder_width, c.encoder_blocks, c.expand)
+        self.down = nn.Linear(c.stride * c.encoder_width, c.mid_width)
+        self.slow = _stack(c.mid_width, c.encoder_mid_blocks, c.expand)
+        self.norm = nn.LayerNorm(c.mid_width)
+        self.write = nn.Linear(c.mid_width, 2 * c.latent)
+
+    @torch.no_grad()
+    def features(self, audio: Tensor) -> Tensor:
+        """[B, 2, 2048 L] -> [B, T, features]; nothing here is learned."""
+        channels = mid_side(audio.float())
+        spectrum = self.frames(channels)  # [B, 2, T, K, 2]
+        power = spectrum.square().sum(-1)  # [B, 2, T, K]
+        level = (power + 1e-8).log() * 0.125 + 1.0
+        fine = self.short(channels[:, 0]).square().sum(-1).unflatten(1, (-1, 4)).flatten(2)  # [B, T, 4 short spectra]
+        fine = (fine + 1e-8).log() * 0.125 + 1.0
+        direction, strength = phase_advance(spectrum, self.config.hop)
+        direction = direction * ((strength + 1e-8).log() * 0.125 + 2.3).clamp(min=0.0)
+        follow = (spectrum[:, 0] * spectrum[:, 1]).sum(-1) / (power.mean(1) + 1e-6)  # -1 right ... 1 left
+        return torch.cat([level[:, 0], level[:, 1], fine, direction.real, direction.imag, follow], -1)
+
+    def forward(self, audio: Tensor) -> tuple[Tensor, Tensor]:
+        """[B, 2, N] with any N -> mean and log deviation, each [B, L, 64]."""
+        c = self.config
+        audio = F.pad(audio, (0, c.latents(audio.shape[-1]) * c.samples_per_latent - audio.shape[-1]))
+        x = self.fast(self.read(self.features(audio)).float())  # [B, 8L, C]
+        x = x.unflatten(1, (-1, c.stride)).flatten(2)  # [B, L, 8C]
+        x = self.slow(self.down(x).float())
+        mean, log_std = self.write(self.norm(x)).float().chunk(2, dim=-1)
+        return mean, log_std.clamp(-6.0, 1.0)
+
+
+class Controls(NamedTuple):
+    """What the decoder's network sets, before anything sounds. Two: mid, and what of side does not follow mid."""
+
+    magnitude: Tensor  # [B, T, 2, K]
+    follow: Tensor  # [B, T, K]  how far side follows mid: a panned mono source needs nothing else
+    share: Tensor  # [B, T, K]  of tone; the rest is noise
+    advance: Tensor  # [B, T, K]  radians a frame beyond the bin's own frequency
+    gain: Tensor  # [B, T, window]  within the frame
+
+
+class Decoder(nn.Module):
+    """Latents -> controls -> spectrum -> audio.
+
+    Each bin is a mixture of a tone and of noise. Noise is the spectrum of white noise: rain, fire and applause need no
+    phase. A tone's phase is the sum of its advances, as in a phase vocoder: pitch is what the network sets, and a
+    steady tone is steady without any phase in the latents."""
+
+    spread: Tensor
+
+    def __init__(self, c: CodecConfig) -> None:
+        super().__init__()
+        self.config = c
+        self.frames = Frames(c.window, c.hop)
+        self.read = nn.Linear(c.latent, c.mid_width)
+        self.slow = _stack(c.mid_width, c.decoder_mid_blocks, c.expand)
+        self.up = nn.Linear(c.mid_width, c.stride * c.decoder_width)
+        self.fast = _stack(c.decoder_width, c.decoder_blocks, c.expand)
+        self.norm = nn.LayerNorm(c.decoder_width)
+        self.rows = [2 * c.bins, c.bins, c.bins, c.bins, c.curve]
+        self.write = nn.Linear(c.decoder_width, sum(self.rows))
+        nn.init.normal_(self.write.weight, std=0.5 * c.decoder_width**-0.5)
+        nn.init.zeros_(self.write.bias)
+        spread = F.interpolate(torch.eye(c.curve)[None], c.window, mode="linear", align_corners=True)[0]
+        self.register_buffer("spread", spread, persistent=False)  # [curve, window]
+
+    def forward(self, latents: Tensor) -> Controls:
+        """[B, L, 64] -> controls of T = 8 L frames."""
+        c = self.config
+        x = self.slow(self.read(latents).float())  # [B, L, W]
+        x = self.up(x).unflatten(2, (c.stride, -1)).flatten(1, 2).float()  # [B, 8L, C]
+        x = self.write(self.norm(self.fast(x))).float()  # [B, 8L, rows]
+        level, follow, share, advance, curve = x.split(self.rows, dim=-1)
+        return Controls(
+            magnitude=(2.0 * level - 3.0).clamp(max=7.0).exp().unflatten(-1, (2, c.bins)),
+            follow=follow,
+            # Noise is the safe guess; tone must be earned, or bins settle on a steady buzz.
+            share=torch.sigmoid(2.0 * share - 3.0),
+            advance=advance,
+            gain=((2.0 * curve) @ self.spread).clamp(-6.0, 3.0).exp(),
+        )
+
+    def sound(self, controls: Controls, noise: Tensor, phase: Tensor) -> tuple[Tensor, Tensor]:
+        """Controls, white noise [B, 2, 2048 (L + 2)] that reaches one latent further on both sides, and the tones'
+        phases before the first frame [B, K] -> audio [B, 2, 2048 L] and the phases after every frame [B, T, K]."""
+        c = self.config
+        turns = torch.arange(c.bins, device=phase.device) * (2 * math.pi * c.hop / c.window)
+        phases = phase[:, None] + torch.cumsum(controls.advance.detach() + turns.remainder(2 * math.pi), 1)
+        tone = torch.polar(torch.ones_like(phases), phases)[:, :, None]  # [B, T, 1, K]
+        hiss = self.frames(noise)[:, :, c.stride : -c.stride] * self.frames.window.square().sum().rsqrt()
+        hiss = torch.view_as_complex(hiss.contiguous()).transpose(1, 2)  # [B, T, 2, K]
+        share = controls.share[:, :, None]
+        # Slightly above one: the root's derivative is infinite at zero.
+        mixed = controls.magnitude * (share * tone + (1.0001 - share.square()).sqrt() * hiss)
+        mid, rest = mixed.unbind(2)
+        side = mid * controls.follow + rest
+        both = torch.stack([mid + side, mid - side], dim=1)  # [B, 2, T, K]
+        return self.frames.inverse(both, controls.gain[:, None]), phases
+
+
+def _generator(seed: int, position: int) -> torch.Generator:
+    """One stream for every latent of every seed, so that noise belongs to a place and not to a call."""
+    mixed = (seed * 0x9E3779B97F4A7C15 + (position + 2) * 0xD1B54A32D192ED03) & 0x7FFFFFFFFFFFFFFF
+    return torch.Generator().manual_seed(mixed)
+
+
+class Codec(nn.Module):
+    shift: Tensor
+    scale: Tensor
+
+    def __init__(self, config: CodecConfig | None = None) -> None:
+        super().__init__()
+        self.config = config = config or CodecConfig()
+        self.encoder = Encoder(config)
+        self.decoder = Decoder(config)
+        # Of raw latents over training crops; measured when the encoder is finished.
+        self.register_buffer("shift", torch.zeros(config.latent))
+        self.register_buffer("scale", torch.ones(config.latent))
+
+    @torch.no_grad()
+    def encode(self, audio: Tensor) -> Tensor:
+        """Audio [B, 2, N] -> latents [B, 64, ceil(N / 2048)] of about unit variance. ValueError for other shapes."""
+        if audio.ndim != 3 or audio.shape[1] != 2 or audio.shape[2] == 0:
+            raise ValueError(f"the codec wants audio of shape [batch, 2, samples], not {list(audio.shape)}")
+        mean, _ = self.encoder(audio)
+        return ((mean - self.shift) / self.scale).transpose(1, 2)
+
+    @torch.no_grad()
+    def decode(
+        self, latents: Tensor, samples: int | None = None, start_latent: int = 0, seed: int | Sequence[int] = 0
+    ) -> Tensor:
+        """Latents [B, 64, L] -> audio [B, 2, samples], by default 2048 L samples.
+
+        The same latents, `start_latent` and `seed` (one, or one an item) always sound the same, whatever else is in the
+        batch. Noise belongs to the absolute position, so a window decoded by itself, with `start_latent` where it
+        stands and `config.margin` latents around it, joins its neighbours; tones keep their pitch over such a join but
+        not their phase. Give layers that are heard together different seeds. ValueError for shapes that do not fit.
+        """
+        c = self.config
+        if latents.ndim != 3 or latents.shape[1] != c.latent or latents.shape[2] == 0:
+            raise ValueError(f"the codec wants latents of shape [batch, {c.latent}, length], not {list(latents.shape)}")
+        count, length = latents.shape[0], latents.shape[2]
+        samples = length * c.samples_per_latent if samples is None else samples
+        if not 0 <= samples <= length * c.samples_per_latent:
+            raise ValueError(f"{length} latents hold at most {length * c.samples_per_latent} samples, not {samples}")
+        seeds = [seed] * count if isinstance(seed, int) else list(seed)
+        if len(seeds) != count:
+            raise ValueError(f"{len(seeds)} seeds for {count} items: give one seed, or one for each")
+        raw = latents.transpose(1, 2) * self.scale + self.shift  # [B, L, 64]
+        draw = torch.stack([torch.rand(c.bins, generator=_generator(s, -2)) for s in seeds])
+        phase, parts = (2 * math.pi * draw).to(raw.device), []
+        for begin in range(0, length, CHUNK):
+            end = min(begin + CHUNK, length)
+            left, right = max(begin - c.margin, 0), min(end + c.margin, length)
+            controls = self.decoder(raw[:, left:right])
+            # The margin before the chunk was already counted in the phases of the chunk before.
+            early = controls.advance[:, : (begin - left) * c.stride]
+            carrier = 2 * math.pi * c.hop / c.window * torch.arange(c.bins, device=raw.device).remainder(c.window)
+            before = phase - early.sum(1) - early.shape[1] * carrier.remainder(2 * math.pi)
+            noise = self._noise(seeds, start_latent + left - 1, start_latent + right + 1).to(raw.device)
+            audio, phases = self.decoder.sound(controls, noise, before)
+            parts.append(audio[..., (begin - left) * c.samples_per_latent : (end - left) * c.samples_per_latent])
+            phase = phases[:, (end - left) * c.stride - 1].remainder(2 * math.pi)
+        return torch.cat(parts, -1)[..., :samples]
+
+    def _noise(self, seeds: Sequence[int], begin: int, end: int) -> Tensor:
+        """White noise of latents begin to end: [B, 2, 2048 (end - begin)], from the CPU whatever the device."""
+        size = (2, self.config.samples_per_latent)
+        rows = [
+            torch.cat([torch.randn(size, generator=_generator(s, at)) for at in range(begin, end)], -1) for s in seeds
+        ]
+        return torch.stack(rows)
+
+    def save(self, folder: Path) -> None:
+        """Write config.json and codec.safetensors, in half precision."""
+        from safetensors.torch import save_file
+
+        folder.mkdir(parents=True, exist_ok=True)
+        weights = {k: v.detach().cpu().half().contiguous() for k, v in self.state_dict().items()}
+        save_file(weights, folder / "codec.safetensors")
+        self.config.save(folder / "config.json")
+
+    @classmethod
+    def load(cls, folder: Path) -> Codec:
+        """The codec that `save` wrote, in float32 on the CPU. FileNotFoundError when it is not there."""
+        from safetensors.torch import load_file
+
+        codec = cls(CodecConfig.load(folder / "config.json"))
+        weights = load_file(folder / "codec.safetensors")
+        codec.load_state_dict({k: v.float() for k, v in weights.items()})
+        return codec.eval().requires_grad_(False)
