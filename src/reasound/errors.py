@@ -4,4 +4,4 @@ from __future__ import annotations
 
 
 class UserError(ValueError):
-    """One clear sentence: what was wrong and what to do. Doors show it without a traceback and exit with 1."""
+    """One clear sentence: what was wrong and what to do. Doors show it without a traceback."""

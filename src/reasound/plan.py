@@ -1,7 +1,7 @@
 """The chain of thought, structured: what is seen, what should sound, when, where, how loud, in what space.
 
-ThinkSound (arXiv 2506.21448, section 3) writes it as free text. Here the text is rendered from checked fields, so that
-a person can edit one onset and hear it move.
+ThinkSound (arXiv 2506.21448, section 3) writes it as free text. Here the text is rendered from checked
+fields, so that a person can edit one onset and hear it move.
 """
 
 from __future__ import annotations
@@ -82,7 +82,9 @@ class Event(_Value):
     @model_validator(mode="after")
     def _fits(self) -> Event:
         if self.end <= self.start:
-            raise ValueError(f"event {self.id!r} ends at {self.end:g} s, not after its start at {self.start:g} s")
+            raise ValueError(
+                f"event {self.id!r} ends at {self.end:g} s, not after its start at {self.start:g} s"
+            )
         if self.strengths and len(self.strengths) != len(self.onsets):
             raise ValueError(
                 f"event {self.id!r} has {len(self.onsets)} onsets but {len(self.strengths)} strengths"
@@ -94,7 +96,8 @@ class Event(_Value):
         outside = [t for t in self.onsets if not self.start <= t <= self.end]
         if outside:
             raise ValueError(
-                f"event {self.id!r} has an onset at {outside[0]:g} s, outside its span {self.start:g}-{self.end:g} s"
+                f"event {self.id!r} has an onset at {outside[0]:g} s, "
+                f"outside its span {self.start:g}-{self.end:g} s"
             )
         return self
 
@@ -167,13 +170,29 @@ class Plan(_Value):
         for step in self.reasoning:
             unknown = set(step.events) - set(ids)
             if unknown:
-                raise ValueError(f"the reasoning speaks of an event {sorted(unknown)[0]!r} that is not in the plan")
+                raise ValueError(
+                    f"the reasoning speaks of an event {sorted(unknown)[0]!r} that is not in the plan"
+                )
         return self
 
     def chain_of_thought(self) -> str:
         """The reasoning as one paragraph, in the order of the four aspects."""
         ordered = sorted(self.reasoning, key=lambda step: ASPECTS.index(step.aspect))
         return " ".join(step.text for step in ordered)
+
+    def only(self, ids: Iterable[str]) -> Plan:
+        """The same plan with just these events and ambiences."""
+        keep = set(ids)
+        return self.model_copy(
+            update={
+                "events": tuple(e for e in self.events if e.id in keep),
+                "ambience": tuple(a for a in self.ambience if a.id in keep),
+                "reasoning": tuple(
+                    s.model_copy(update={"events": tuple(i for i in s.events if i in keep)})
+                    for s in self.reasoning
+                ),
+            }
+        )
 
     def activity(self) -> NDArray[np.float32]:
         """Which event is active in which latent frame: [events, latents] in 0..1 (the share of the frame)."""
@@ -209,5 +228,7 @@ class Plan(_Value):
         try:
             text = Path(path).read_bytes()
         except OSError as error:
-            raise UserError(f"cannot read the plan {path}: {(error.strerror or str(error)).lower()}") from error
+            raise UserError(
+                f"cannot read the plan {path}: {(error.strerror or str(error)).lower()}"
+            ) from error
         return cls.parse(text, str(path))

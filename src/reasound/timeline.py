@@ -33,7 +33,7 @@ class Timeline:
 
     @property
     def latents(self) -> int:
-        """One latent for every started block of 2048 samples, so that the sound is never shorter than the clip."""
+        """One latent for every started block of 2048 samples: the sound is never shorter than the clip."""
         return -(-self.samples // SAMPLES_PER_LATENT)
 
     @property

@@ -17,7 +17,9 @@ from reasound.data.recordings import RATE, Audio, Recordings
 class Crops(Dataset[torch.Tensor]):
     """Item i is training batch i, [B, 2, N]: the same for the same seed, so that a run can be resumed."""
 
-    def __init__(self, recordings: Recordings, batch: int, samples: int, seed: int, synthetic: float = 0.15) -> None:
+    def __init__(
+        self, recordings: Recordings, batch: int, samples: int, seed: int, synthetic: float = 0.15
+    ) -> None:
         self.recordings, self.batch, self.samples = recordings, batch, samples
         self.seed, self.synthetic = seed, synthetic
         seconds = np.array([e.samples / RATE for e in recordings.entries])
@@ -34,7 +36,9 @@ class Crops(Dataset[torch.Tensor]):
     def scene(self, rng: np.random.Generator) -> Audio:
         """One to three sources, each with its own level, pitch, colour and place."""
         if rng.random() < 0.015:
-            return (rng.standard_normal((2, self.samples)) * 10.0 ** rng.uniform(-6.0, -3.0)).astype(np.float32)
+            return (rng.standard_normal((2, self.samples)) * 10.0 ** rng.uniform(-6.0, -3.0)).astype(
+                np.float32
+            )
         out = np.zeros((2, self.samples))
         for _ in range(int(rng.choice([1, 2, 3], p=[0.7, 0.23, 0.07]))):
             out += self.source(rng)
@@ -107,7 +111,9 @@ def synthetic(rng: np.random.Generator, samples: int) -> Audio:
     if kind == 1:  # a chirp
         rate = rng.uniform(-3.0, 3.0)  # octaves a second
         frequency = np.minimum(pitch * 2.0 ** (rate * t), 18_000.0)
-        return np.sin(2 * np.pi * np.cumsum(frequency) / RATE) * np.exp(-after * rng.uniform(0.0, 6.0)) * began
+        return (
+            np.sin(2 * np.pi * np.cumsum(frequency) / RATE) * np.exp(-after * rng.uniform(0.0, 6.0)) * began
+        )
     if kind == 2:  # ringing modes of something struck
         out = np.zeros(samples)
         for _ in range(int(rng.integers(2, 14))):

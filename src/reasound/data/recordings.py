@@ -58,7 +58,9 @@ def decode_once(sounds: Path, cache: Path, licences: Collection[str] | None = SH
     manifest = sounds / "manifest.jsonl"
     if not manifest.exists():
         raise ValueError(f"{sounds} has no manifest.jsonl; give a folder that holds one and its audio files")
-    rows: list[dict[str, Any]] = [json.loads(line) for line in manifest.read_text().splitlines() if line.strip()]
+    rows: list[dict[str, Any]] = [
+        json.loads(line) for line in manifest.read_text().splitlines() if line.strip()
+    ]
     rows = [row for row in rows if licences is None or row["licence_group"] in licences]
     if not rows:
         raise ValueError(f"no recording of {manifest} has one of the licences {', '.join(licences or ())}")

@@ -59,7 +59,9 @@ class CodecConfig:
     @property
     def margin(self) -> int:
         """Latents on each side that can change what the decoder writes for a latent."""
-        return self.decoder_mid_blocks + 1 + -(-(self.decoder_blocks + self.window // self.hop) // self.stride)
+        return (
+            self.decoder_mid_blocks + 1 + -(-(self.decoder_blocks + self.window // self.hop) // self.stride)
+        )
 
     def latents(self, samples: int) -> int:
         """The exact length rule: one latent for every started block of 2048 samples."""
@@ -73,8 +75,13 @@ class CodecConfig:
         return cls(**json.loads(path.read_text()))
 
 
+def cut_frames(audio: Tensor, size: int, hop: int, pad: int) -> Tensor:
+    """[..., samples] -> [..., samples / hop, size]: frames `hop` apart, the first one beginning `pad` samples early."""
+    return F.pad(audio, (pad, size - hop - pad)).unfold(-1, size, hop)
+
+
 def overlap_add(frames: Tensor, hop: int, pad: int, samples: int) -> Tensor:
-    """[..., T, window] -> [..., samples]: the sum of frames `hop` apart, without its first `pad` samples."""
+    """[..., T, size] -> [..., samples]: the sum of frames `hop` apart, without its first `pad` samples."""
     parts, count = frames.shape[-1] // hop, frames.shape[-2]
     blocks = frames.unflatten(-1, (parts, hop))  # [..., T, parts, hop]
     total = frames.new_zeros(*frames.shape[:-2], count + parts - 1, hop)
@@ -92,8 +99,7 @@ class _Analysis(torch.autograd.Function):
     def forward(ctx: Any, audio: Tensor, window: Tensor, hop: int) -> Tensor:
         ctx.hop, ctx.samples = hop, audio.shape[-1]
         ctx.save_for_backward(window)
-        pad = (len(window) - hop) // 2
-        frames = F.pad(audio, (pad, pad)).unfold(-1, len(window), hop) * window
+        frames = cut_frames(audio, len(window), hop, (len(window) - hop) // 2) * window
         return torch.view_as_real(torch.fft.rfft(frames))
 
     @staticmethod
@@ -105,6 +111,19 @@ class _Analysis(torch.autograd.Function):
         return overlap_add(frames, ctx.hop, (len(window) - ctx.hop) // 2, ctx.samples), None, None
 
 
+class _Synthesis(torch.autograd.Function):
+    """Overlap-add; its derivative cuts frames, where automatic differentiation would fill and add many slices."""
+
+    @staticmethod
+    def forward(ctx: Any, frames: Tensor, hop: int) -> Tensor:
+        ctx.size, ctx.hop = frames.shape[-1], hop
+        return overlap_add(frames, hop, (ctx.size - hop) // 2, frames.shape[-2] * hop)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+        return cut_frames(grads[0], ctx.size, ctx.hop, (ctx.size - ctx.hop) // 2), None
+
+
 class Frames(nn.Module):
     """Short-time Fourier transform, and its inverse, with exactly `samples / hop` frames."""
 
@@ -112,7 +131,7 @@ class Frames(nn.Module):
 
     def __init__(self, window: int, hop: int) -> None:
         super().__init__()
-        self.hop, self.pad = hop, (window - hop) // 2
+        self.hop = hop
         self.register_buffer("window", torch.hann_window(window), persistent=False)
 
     def forward(self, audio: Tensor) -> Tensor:
@@ -125,8 +144,8 @@ class Frames(nn.Module):
         window's energy."""
         frames = torch.fft.irfft(spectrum, n=len(self.window)) * (gain * self.window)
         energy = self.window.square().expand(spectrum.shape[-2], -1)
-        cut = (self.hop, self.pad, spectrum.shape[-2] * self.hop)
-        return overlap_add(frames, *cut) / overlap_add(energy, *cut)
+        audio: Tensor = _Synthesis.apply(frames, self.hop) / _Synthesis.apply(energy, self.hop)
+        return audio
 
 
 class Block(nn.Module):
@@ -159,6 +178,12 @@ def _stack(width: int, count: int, expand: int) -> nn.Sequential:
 def mid_side(audio: Tensor) -> Tensor:
     """[B, 2, N] left and right -> mid and side, half their sum and half their difference."""
     return torch.stack([audio[:, 0] + audio[:, 1], audio[:, 0] - audio[:, 1]], 1) * 0.5
+
+
+def power_of(spectrum: Tensor) -> Tensor:
+    """[..., 2] real and imaginary -> [...] power; three times as fast as a sum over an axis of two."""
+    real, imaginary = spectrum.unbind(-1)
+    return real.square() + imaginary.square()
 
 
 def phase_advance(spectrum: Tensor, hop: int) -> tuple[Tensor, Tensor]:
@@ -196,24 +221,30 @@ class Encoder(nn.Module):
         self.write = nn.Linear(c.mid_width, 2 * c.latent)
 
     @torch.no_grad()
-    def features(self, audio: Tensor) -> Tensor:
-        """[B, 2, 2048 L] -> [B, T, features]; nothing here is learned."""
+    def features(self, audio: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """[B, 2, 2048 L] -> [B, T, features], and the phase advance they hold with its power. Nothing is learned."""
         channels = mid_side(audio.float())
         spectrum = self.frames(channels)  # [B, 2, T, K, 2]
-        power = spectrum.square().sum(-1)  # [B, 2, T, K]
+        power = power_of(spectrum)  # [B, 2, T, K]
         level = (power + 1e-8).log() * 0.125 + 1.0
-        fine = self.short(channels[:, 0]).square().sum(-1).unflatten(1, (-1, 4)).flatten(2)  # [B, T, 4 short spectra]
+        fine = power_of(self.short(channels[:, 0])).unflatten(1, (-1, 4)).flatten(2)  # [B, T, 4 spectra]
         fine = (fine + 1e-8).log() * 0.125 + 1.0
         direction, strength = phase_advance(spectrum, self.config.hop)
-        direction = direction * ((strength + 1e-8).log() * 0.125 + 2.3).clamp(min=0.0)
+        sure = ((strength + 1e-8).log() * 0.125 + 2.3).clamp(min=0.0)
         follow = (spectrum[:, 0] * spectrum[:, 1]).sum(-1) / (power.mean(1) + 1e-6)  # -1 right ... 1 left
-        return torch.cat([level[:, 0], level[:, 1], fine, direction.real, direction.imag, follow], -1)
+        pitch = [direction.real * sure, direction.imag * sure]
+        return torch.cat([level[:, 0], level[:, 1], fine, *pitch, follow], -1), direction, strength
 
     def forward(self, audio: Tensor) -> tuple[Tensor, Tensor]:
         """[B, 2, N] with any N -> mean and log deviation, each [B, L, 64]."""
         c = self.config
         audio = F.pad(audio, (0, c.latents(audio.shape[-1]) * c.samples_per_latent - audio.shape[-1]))
-        x = self.fast(self.read(self.features(audio)).float())  # [B, 8L, C]
+        return self.describe(self.features(audio)[0])
+
+    def describe(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """[B, 8 L, features] -> mean and log deviation, each [B, L, 64]."""
+        c = self.config
+        x = self.fast(self.read(features).float())  # [B, 8L, C]
         x = x.unflatten(1, (-1, c.stride)).flatten(2)  # [B, L, 8C]
         x = self.slow(self.down(x).float())
         mean, log_std = self.write(self.norm(x)).float().chunk(2, dim=-1)
@@ -223,7 +254,7 @@ class Encoder(nn.Module):
 class Controls(NamedTuple):
     """What the decoder's network sets, before anything sounds. Two: mid, and what of side does not follow mid."""
 
-    magnitude: Tensor  # [B, T, 2, K]
+    magnitude: Tensor  # [B, 2, T, K]
     follow: Tensor  # [B, T, K]  how far side follows mid: a panned mono source needs nothing else
     share: Tensor  # [B, T, K]  of tone; the rest is noise
     advance: Tensor  # [B, T, K]  radians a frame beyond the bin's own frequency
@@ -263,7 +294,7 @@ class Decoder(nn.Module):
         x = self.write(self.norm(self.fast(x))).float()  # [B, 8L, rows]
         level, follow, share, advance, curve = x.split(self.rows, dim=-1)
         return Controls(
-            magnitude=(2.0 * level - 3.0).clamp(max=7.0).exp().unflatten(-1, (2, c.bins)),
+            magnitude=(2.0 * level - 3.0).clamp(max=7.0).exp().unflatten(-1, (2, c.bins)).transpose(1, 2),
             follow=follow,
             # Noise is the safe guess; tone must be earned, or bins settle on a steady buzz.
             share=torch.sigmoid(2.0 * share - 3.0),
@@ -277,16 +308,19 @@ class Decoder(nn.Module):
         c = self.config
         turns = torch.arange(c.bins, device=phase.device) * (2 * math.pi * c.hop / c.window)
         phases = phase[:, None] + torch.cumsum(controls.advance.detach() + turns.remainder(2 * math.pi), 1)
-        tone = torch.polar(torch.ones_like(phases), phases)[:, :, None]  # [B, T, 1, K]
         hiss = self.frames(noise)[:, :, c.stride : -c.stride] * self.frames.window.square().sum().rsqrt()
-        hiss = torch.view_as_complex(hiss.contiguous()).transpose(1, 2)  # [B, T, 2, K]
-        share = controls.share[:, :, None]
+        share = controls.share[:, None]
         # Slightly above one: the root's derivative is infinite at zero.
-        mixed = controls.magnitude * (share * tone + (1.0001 - share.square()).sqrt() * hiss)
-        mid, rest = mixed.unbind(2)
-        side = mid * controls.follow + rest
-        both = torch.stack([mid + side, mid - side], dim=1)  # [B, 2, T, K]
-        return self.frames.inverse(both, controls.gain[:, None]), phases
+        rest = (1.0001 - share.square()).sqrt()
+        # Real and imaginary parts apart, since products of complex and real tensors are slow.
+        parts = []
+        for wave, grain in zip((phases.cos(), phases.sin()), hiss.unbind(-1), strict=True):
+            mid, free = (controls.magnitude * (share * wave[:, None] + rest * grain)).unbind(
+                1
+            )  # [B, T, K] each
+            side = mid * controls.follow + free
+            parts.append(torch.stack([mid + side, mid - side], dim=1))  # [B, 2, T, K]
+        return self.frames.inverse(torch.complex(*parts), controls.gain[:, None]), phases
 
 
 def _generator(seed: int, position: int) -> torch.Generator:
@@ -318,7 +352,11 @@ class Codec(nn.Module):
 
     @torch.no_grad()
     def decode(
-        self, latents: Tensor, samples: int | None = None, start_latent: int = 0, seed: int | Sequence[int] = 0
+        self,
+        latents: Tensor,
+        samples: int | None = None,
+        start_latent: int = 0,
+        seed: int | Sequence[int] = 0,
     ) -> Tensor:
         """Latents [B, 64, L] -> audio [B, 2, samples], by default 2048 L samples.
 
@@ -329,11 +367,15 @@ class Codec(nn.Module):
         """
         c = self.config
         if latents.ndim != 3 or latents.shape[1] != c.latent or latents.shape[2] == 0:
-            raise ValueError(f"the codec wants latents of shape [batch, {c.latent}, length], not {list(latents.shape)}")
+            raise ValueError(
+                f"the codec wants latents of shape [batch, {c.latent}, length], not {list(latents.shape)}"
+            )
         count, length = latents.shape[0], latents.shape[2]
         samples = length * c.samples_per_latent if samples is None else samples
         if not 0 <= samples <= length * c.samples_per_latent:
-            raise ValueError(f"{length} latents hold at most {length * c.samples_per_latent} samples, not {samples}")
+            raise ValueError(
+                f"{length} latents hold at most {length * c.samples_per_latent} samples, not {samples}"
+            )
         seeds = [seed] * count if isinstance(seed, int) else list(seed)
         if len(seeds) != count:
             raise ValueError(f"{len(seeds)} seeds for {count} items: give one seed, or one for each")
@@ -346,11 +388,15 @@ class Codec(nn.Module):
             controls = self.decoder(raw[:, left:right])
             # The margin before the chunk was already counted in the phases of the chunk before.
             early = controls.advance[:, : (begin - left) * c.stride]
-            carrier = 2 * math.pi * c.hop / c.window * torch.arange(c.bins, device=raw.device).remainder(c.window)
+            carrier = (
+                2 * math.pi * c.hop / c.window * torch.arange(c.bins, device=raw.device).remainder(c.window)
+            )
             before = phase - early.sum(1) - early.shape[1] * carrier.remainder(2 * math.pi)
             noise = self._noise(seeds, start_latent + left - 1, start_latent + right + 1).to(raw.device)
             audio, phases = self.decoder.sound(controls, noise, before)
-            parts.append(audio[..., (begin - left) * c.samples_per_latent : (end - left) * c.samples_per_latent])
+            parts.append(
+                audio[..., (begin - left) * c.samples_per_latent : (end - left) * c.samples_per_latent]
+            )
             phase = phases[:, (end - left) * c.stride - 1].remainder(2 * math.pi)
         return torch.cat(parts, -1)[..., :samples]
 
@@ -358,7 +404,8 @@ class Codec(nn.Module):
         """White noise of latents begin to end: [B, 2, 2048 (end - begin)], from the CPU whatever the device."""
         size = (2, self.config.samples_per_latent)
         rows = [
-            torch.cat([torch.randn(size, generator=_generator(s, at)) for at in range(begin, end)], -1) for s in seeds
+            torch.cat([torch.randn(size, generator=_generator(s, at)) for at in range(begin, end)], -1)
+            for s in seeds
         ]
         return torch.stack(rows)
 

@@ -22,4 +22,6 @@ class Ema(Generic[Model]):
     def update(self, trained: Model, step: int) -> None:
         """Take a part of the trained weights after step `step` (counted from 1)."""
         decay = min(self.decay, 1.0 - 1.0 / (1.0 + step / 10.0))
-        torch._foreach_lerp_(list(self.model.parameters()), [p.detach() for p in trained.parameters()], 1.0 - decay)
+        torch._foreach_lerp_(
+            list(self.model.parameters()), [p.detach() for p in trained.parameters()], 1.0 - decay
+        )

@@ -37,7 +37,11 @@ class Budget:
 
 def learning_rate(peak: float, step: int, spent: float, warmup: int = 100, floor: float = 0.02) -> float:
     """Linear over `warmup` steps, then half a cosine over the budget, down to `floor` times the peak."""
-    return peak * min(1.0, (step + 1) / warmup) * (floor + (1.0 - floor) * 0.5 * (1.0 + math.cos(math.pi * spent)))
+    return (
+        peak
+        * min(1.0, (step + 1) / warmup)
+        * (floor + (1.0 - floor) * 0.5 * (1.0 + math.cos(math.pi * spent)))
+    )
 
 
 def save_checkpoint(path: Path, state: Mapping[str, Any]) -> None:

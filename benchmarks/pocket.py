@@ -1,0 +1,270 @@
+"""What the embedded model and the library renderer reach, in one report.
+
+    python benchmarks/pocket.py --clips DIR [--only clips,classes,lengths,same,start] [--json FILE]
+
+`--clips` is a folder of videos with their real sound; its clips.json, where there is one, names the sound class of
+each. Parts:
+
+clips    every clip becomes a take: seconds, onset F1 (100 ms) of our sound against the real track, beside the best
+         steady beat and our own onsets moved round the clip
+classes  a caption of each class to sound: does YAMNet's top five hold a matching tag? Both renderers
+lengths  sound length equals picture length; no step in level where the model's windows join
+same     same seed, same bytes; alone as in a batch
+start    seconds to import and load, peak memory of a whole command
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import platform
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+
+from reasound import Clip, Output, Reasound, foley
+from reasound.errors import UserError
+from reasound.evaluation.onsets import audio_onsets, best_constant_rhythm, f1, shifted_f1
+from reasound.evaluation.tags import TAGS, heard
+from reasound.evaluation.yamnet import Yamnet
+from reasound.pipeline import STEPS
+from reasound.plan import Ambience, Event, Plan
+from reasound.reasoning import knowledge
+from reasound.timeline import SAMPLE_RATE, samples
+
+LENGTHS = (Fraction("0.4"), Fraction(1), Fraction("5.005"), Fraction(9), Fraction("10.024"), Fraction(61))
+CAPTION_SECONDS = 4.0
+HITS = (0.4, 1.3, 2.2, 3.1)
+"""Seconds at which an impact class is asked to sound."""
+
+
+def clips(engine: Reasound, folder: Path) -> dict[str, Any]:
+    """Every clip: onset F1 of the generated sound against the real one, and how fast it was made."""
+    truth = {}
+    if (folder / "clips.json").is_file():
+        truth = {row["file"]: row for row in json.loads((folder / "clips.json").read_text())["clips"]}
+    rows = []
+    engine.perceive(Clip.open(next(iter(sorted(folder.glob("*.mp4"))))))  # loads what loads once
+    for path in sorted(folder.glob("*.mp4")):
+        clip = Clip.open(path)
+        began = time.perf_counter()
+        with tempfile.TemporaryDirectory() as out:
+            take = foley(engine, clip)
+            take.save(Output.named(Path(out) / "x"), clip)
+        took = time.perf_counter() - began
+        row: dict[str, Any] = {"clip": path.stem, "seconds": float(clip.seconds), "took": took}
+        row["events"] = ", ".join(e.sound_class for e in take.plan.events)
+        real = clip.audio()
+        if real is not None:
+            wanted, found = audio_onsets(real, SAMPLE_RATE), audio_onsets(take.audio, SAMPLE_RATE)
+            seconds = float(clip.seconds)
+            row |= {"f1": f1(found, wanted), "beat": best_constant_rhythm(wanted, seconds)}
+            row["shifted"] = shifted_f1(found, wanted, seconds)
+            kind = truth.get(path.name, {}).get("sound_class", "")
+            row["impacts"] = bool(kind) and knowledge.sound_class(kind).trigger in ("impact", "step")
+        rows.append(row)
+        print(row, file=sys.stderr)
+    hits = [r for r in rows if r.get("impacts")]
+    mean = {k: float(np.mean([r[k] for r in hits])) for k in ("f1", "beat", "shifted")} if hits else {}
+    speed = sum(r["took"] for r in rows) / sum(r["seconds"] for r in rows)
+    return {"rows": rows, "mean over clips with impacts": mean, "seconds per second": speed}
+
+
+def asked(name: str, caption: str) -> Plan:
+    """A plan that asks for one class by caption alone, the way its sound usually goes."""
+    trigger = knowledge.sound_class(name).trigger
+    if trigger == "none":
+        return Plan(seconds=CAPTION_SECONDS, ambience=(Ambience(id="it", sound=caption, level=0.0),))
+    hits = HITS if trigger in ("impact", "step") else ()
+    event = Event(id="it", source="something", sound=caption, end=CAPTION_SECONDS, onsets=hits)
+    return Plan(seconds=CAPTION_SECONDS, events=(event,))
+
+
+def classes(engine: Reasound, seed: int = 0, steps: int = STEPS) -> dict[str, Any]:
+    """Share of the captions of each class for which YAMNet names it; a class counts when YAMNet names it in at
+    least half of the recordings that the library has of it."""
+    yamnet = Yamnet.load()
+    recorded: dict[str, list[bool]] = {}
+    for recording in engine.library.recordings:
+        top = [name for name, _ in recording.yamnet_top5]
+        recorded.setdefault(recording.sound_class, []).append(heard(recording.sound_class, top))
+    known = [name for name in TAGS if name in recorded and np.mean(recorded[name]) >= 0.5]
+    rows: dict[str, dict[str, float]] = {}
+    for name in known:
+        rows[name] = {}
+        for renderer in ("library", "model"):
+            hits = []
+            for caption in knowledge.sound_class(name).captions:
+                plan = asked(name, caption)
+                layers = engine.render(plan, Fraction(plan.seconds), seed, None, renderer, steps)  # type: ignore[arg-type]
+                top = [tag for tag, _ in yamnet.tags(layers[0].audio, SAMPLE_RATE)]
+                hits.append(heard(name, top))
+            rows[name][renderer] = float(np.mean(hits))
+        print(name, rows[name], file=sys.stderr)
+    share = {r: float(np.mean([row[r] >= 0.5 for row in rows.values()])) for r in ("library", "model")}
+    return {"recognised classes": len(known), "of": len(TAGS), "share of classes": share, "rows": rows}
+
+
+def lengths(engine: Reasound) -> dict[str, Any]:
+    """Clips of awkward durations through both renderers, and the level on both sides of every window join."""
+    from reasound.synthesis.windows import joins
+
+    plan_of = lambda s: Plan(  # noqa: E731
+        seconds=float(s), events=(Event(id="rain", source="rain", sound="steady rain", end=float(s)),)
+    )
+    rows = []
+    for seconds in LENGTHS:
+        with tempfile.TemporaryDirectory() as folder:
+            clip = Clip.open(blank(Path(folder) / "blank.mp4", seconds))
+            for renderer in ("library", "model"):
+                take = foley(engine, clip, plan=plan_of(clip.seconds), renderer=renderer)  # type: ignore[arg-type]
+                row: dict[str, Any] = {"seconds": float(clip.seconds), "renderer": renderer}
+                row["exact"] = take.audio.shape[1] == samples(clip.seconds)
+                if renderer == "model":
+                    row |= jumps(take.audio, [t for t in joins(float(clip.seconds))])
+                rows.append(row)
+                print(row, file=sys.stderr)
+    return {"rows": rows}
+
+
+def jumps(audio: np.ndarray, at: list[float], span: float = 0.4) -> dict[str, float]:
+    """Largest step in level (dB, `span` seconds on each side) at these times, and the median of steps elsewhere."""
+    power = np.concatenate([[0.0], np.cumsum((audio.astype(np.float64) ** 2).mean(0))])
+    n = int(span * SAMPLE_RATE)
+
+    def step(t: float) -> float:
+        i = int(t * SAMPLE_RATE)
+        before, after = power[i] - power[i - n], power[i + n] - power[i]
+        return abs(10 * np.log10((after + 1e-12) / (before + 1e-12)))
+
+    inside = [t for t in at if span <= t <= audio.shape[1] / SAMPLE_RATE - span]
+    if not inside:
+        return {}
+    elsewhere = [step(t) for t in np.arange(span, audio.shape[1] / SAMPLE_RATE - span, 0.25)]
+    return {
+        "largest step at a join": max(step(t) for t in inside),
+        "median step elsewhere": float(np.median(elsewhere)),
+        "95th percentile elsewhere": float(np.quantile(elsewhere, 0.95)),
+    }
+
+
+def blank(path: Path, seconds: Fraction) -> Path:
+    """A grey clip of exactly this length."""
+    rate = Fraction(30) if (seconds * 30).denominator == 1 else Fraction(30_000, 1001)
+    if (seconds * rate).denominator != 1:
+        rate = (
+            Fraction(125, 4) if (seconds * Fraction(125, 4)).denominator == 1 else 1 / Fraction(seconds / 200)
+        )
+    with av.open(str(path), "w") as box:
+        stream = box.add_stream("libx264", rate=rate)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for k in range(int(seconds * rate)):
+            frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), 90, np.uint8), format="rgb24")
+            frame.pts, frame.time_base = k, 1 / rate
+            box.mux(stream.encode(frame))
+        box.mux(stream.encode(None))
+    return path
+
+
+def same(engine: Reasound, clip: Path) -> dict[str, Any]:
+    """Two runs byte by byte; one event alone and among four."""
+    digests = []
+    with tempfile.TemporaryDirectory() as folder:
+        for name in ("a", "b"):
+            command = [sys.executable, "-m", "reasound.cli", "foley", str(clip), "-o", f"{folder}/{name}"]
+            subprocess.run([*command, "--renderer", "model", "--steps", "4"], check=True, capture_output=True)
+            files = sorted(p for p in Path(folder, f"{name}.take").rglob("*") if p.is_file())
+            digests.append([hashlib.sha256(p.read_bytes()).hexdigest() for p in files])
+    words = ("a dog barks", "rain on a roof", "a bell rings", "footsteps on gravel")
+    events = tuple(Event(id=f"e{i}", source="x", sound=w, end=3.0) for i, w in enumerate(words))
+    plan = Plan(seconds=3.0, events=events)
+    together = engine.render(plan, Fraction(3), 5, None, "model")
+    gap = 0.0
+    for i, layer in enumerate(together):
+        (alone,) = engine.render(plan.only([f"e{i}"]), Fraction(3), 5, None, "model")
+        gap = max(gap, float(np.abs(alone.audio - layer.audio).max()))
+    return {"same bytes": digests[0] == digests[1], "alone against a batch of 4": gap}
+
+
+def start(clip: Path) -> dict[str, Any]:
+    """A fresh process: import and load; then a whole command with its peak memory."""
+    code = (
+        "import time; t = time.perf_counter(); from reasound import Reasound; e = Reasound();"
+        "e.labels, e.text, e.library, e.generator; print(time.perf_counter() - t)"
+    )
+    loads = [float(subprocess.check_output([sys.executable, "-c", code])) for _ in range(3)]
+    with tempfile.TemporaryDirectory() as folder:
+        began = time.perf_counter()
+        command = [sys.executable, "-m", "reasound.cli", "foley", str(clip), "-o", f"{folder}/x", "--json"]
+        done = json.loads(subprocess.check_output(command))
+        took = time.perf_counter() - began
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
+    return {
+        "import and load": float(np.median(loads)),
+        "whole command": took,
+        "of which by stage": done["seconds"],
+        "clip seconds": float(Fraction(done["source"]["seconds"])),
+        "peak GiB": peak,
+    }
+
+
+def machine() -> dict[str, Any]:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return {"python": platform.python_version(), "cores": cores, "load": os.getloadavg()[0]}
+
+
+def parts(args: argparse.Namespace) -> Iterator[tuple[str, Any]]:
+    engine = Reasound()
+    nine = (
+        args.clips / "hammer.mp4" if (args.clips / "hammer.mp4").is_file() else next(args.clips.glob("*.mp4"))
+    )
+    for name in args.only.split(","):
+        if name == "clips":
+            yield name, clips(engine, args.clips)
+        elif name == "classes":
+            yield name, classes(engine, steps=args.steps)
+        elif name == "lengths":
+            yield name, lengths(engine)
+        elif name == "same":
+            yield name, same(engine, nine)
+        elif name == "start":
+            yield name, start(nine)
+        else:
+            raise UserError(f"there is no part {name!r}; choose from clips, classes, lengths, same, start")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--clips", type=Path, required=True)
+    parser.add_argument("--only", default="start,clips,classes,lengths,same")
+    parser.add_argument("--steps", type=int, default=STEPS)
+    parser.add_argument("--json", type=Path, help="write the whole report here")
+    parser.add_argument("--write-renderers", type=Path, help="write the scores that --renderer auto reads")
+    args = parser.parse_args()
+    report: dict[str, Any] = {"machine": machine()}
+    for name, found in parts(args):
+        report[name] = found
+        print(json.dumps({name: {k: v for k, v in found.items() if k != "rows"}}, indent=1))
+    if args.json:
+        args.json.write_text(json.dumps(report, indent=1) + "\n")
+    if args.write_renderers and "classes" in report:
+        about = "Share of captions whose class YAMNet hears, by renderer; from benchmarks/pocket.py --only classes."
+        table = {"about": about, "classes": report["classes"]["rows"]}
+        args.write_renderers.write_text(json.dumps(table, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,247 @@
+"""Build the sound library that ships: choose, cut, encode, measure and describe the recordings.
+
+    python recipes/pocket_sounds.py --sounds DIR [--synthetic DIR] --out models/reasound-sounds/src/reasound_sounds
+
+DIR holds `manifest.jsonl`, one JSON object a line, and the audio files that it names. Only recordings whose licence
+allows passing them on together under CC-BY-SA-4.0 are taken. The result is the folder of a data package: the manifest
+(reasound.data.manifest), audio/, captions.npz (a sentence embedding for every caption) and the two texts that name
+every author. A few minutes on one core; running it again gives the same files.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+import soxr
+
+from reasound.data.manifest import SHIPPABLE, Recording, check_ids, write_manifest
+from reasound.data.measure import (
+    Audio,
+    block_levels,
+    brightness,
+    clipped_share,
+    find_hits,
+    loudness,
+)
+from reasound.evaluation.tags import heard
+from reasound.perception.text import MiniLM
+from reasound.reasoning.knowledge import sound_classes
+from reasound.synthesis.manners import habit
+
+RATE = 44_100
+LONGEST = 40.0
+"""Seconds of a long ambience that are kept."""
+VORBIS_QUALITY = 0.55
+"""About 130 kbit/s in stereo at 44.1 kHz; beyond it the library grows and nobody hears why."""
+COPY_BELOW = 21_000
+"""Ogg files with fewer bytes a second than this stay as they were published."""
+WORST = 0.3
+"""Recordings of lower quality are left out."""
+WRONG = {
+    "sonicpi_vinyl_rewind": "a music record played backwards",
+    "stk_exotic_birds_02": "hens, not jungle birds",
+    "lincity_harbor_02": "masts clink so regularly that it is heard as a clock",
+}
+"""Left out: what is heard is not what the label says."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument(
+        "--sounds", type=Path, required=True, help="folder with manifest.jsonl and audio files"
+    )
+    parser.add_argument("--synthetic", type=Path, help="another such folder, of recordings we made ourselves")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the data package")
+    given = parser.parse_args()
+    build([given.sounds, *([given.synthetic] if given.synthetic else [])], given.out)
+
+
+def build(sources: list[Path], out: Path) -> list[Recording]:
+    """Every shippable recording of `sources` into `out`, which is emptied of earlier recordings first."""
+    audio = out / "audio"
+    if audio.exists():
+        shutil.rmtree(audio)
+    audio.mkdir(parents=True)
+    made = [made for folder in sources for row in rows_of(folder) if (made := ship(row, folder, out))]
+    made.sort(key=lambda r: (r.sound_class, r.id))
+    check_ids(made)
+    write_manifest(out / "manifest.jsonl", made)
+    write_captions(out / "captions.npz", made)
+    (out / "ATTRIBUTION.md").write_text(attribution(made), encoding="utf-8")
+    (out / "LICENSES.md").write_text(licences(made), encoding="utf-8")
+    size = sum(f.stat().st_size for f in audio.iterdir())
+    minutes = sum(r.seconds for r in made) / 60
+    print(
+        f"{len(made)} recordings, {minutes:.1f} min, {size / 1e6:.1f} MB, {len({r.sound_class for r in made})} classes"
+    )
+    return made
+
+
+def rows_of(folder: Path) -> Iterator[dict[str, Any]]:
+    """The rows of a folder that may be shipped."""
+    for line in (folder / "manifest.jsonl").read_text(encoding="utf-8").splitlines():
+        row = json.loads(line)
+        if row["licence_group"] in SHIPPABLE and row["id"] not in WRONG:
+            yield row
+
+
+def ship(row: dict[str, Any], folder: Path, out: Path) -> Recording | None:
+    """Write one recording and measure what was written; None where it is not good enough."""
+    source = folder / row["file"]
+    sound, rate = soundfile.read(source, always_2d=True, dtype="float32")
+    audio: Audio = sound.T[:2]
+    clipped = clipped_share(audio)
+    start, end = best_part(audio, rate)
+    whole = end - start == audio.shape[1]
+    file = f"audio/{row['id']}.ogg"
+    if whole and source.suffix == ".ogg" and source.stat().st_size <= COPY_BELOW * audio.shape[1] / rate:
+        shutil.copyfile(source, out / file)
+        changes = "unchanged copy"
+    else:
+        changes = "" if whole else f"cut to {start / rate:.1f}-{end / rate:.1f} s, ends faded; "
+        audio, rate = encode(audio[:, start:end], rate, out / file, fade=not whole)
+        changes += "encoded as Ogg Vorbis"
+    # What is measured is what will be heard: the written file, at the rate at which it is played.
+    sound, rate = soundfile.read(out / file, always_2d=True, dtype="float32")
+    audio = at_rate(sound.T, rate)
+    tags = [name for name, _ in row.get("yamnet_top5", ())]
+    agrees = heard(row["sound_class"], tags)
+    sure = row["yamnet_top5"][0][1] > 0.85 and row["seconds"] > 0.8 if tags else False
+    recording = Recording(
+        id=row["id"],
+        file=file,
+        captions=tuple(dict.fromkeys([row["caption"], *row["captions"]])),
+        sound_class=row["sound_class"],
+        material=row["material"],
+        kind=row["kind"],
+        seconds=round(audio.shape[1] / RATE, 4),
+        rate=rate,
+        channels=sound.shape[1],
+        hits=find_hits(audio, RATE, habit(row["sound_class"]).manner, row["kind"]),
+        loudness=round(loudness(audio, RATE), 1),
+        brightness=round(brightness(audio, RATE)),
+        quality=round(quality(rate, clipped, agrees, sure, synthetic=row["id"].startswith("physical_")), 2),
+        tags=tuple(tags),
+        licence=row["licence"],
+        licence_group=row["licence_group"],
+        author=row["author"],
+        package=row["package"],
+        source_file=row["source_file"],
+        changes=changes,
+        series=row["series"],
+        split=row["split"],
+    )
+    if recording.quality < WORST or recording.loudness < -70:
+        (out / file).unlink()
+        return None
+    return recording
+
+
+def quality(rate: int, clipped: float, agrees: bool, sure: bool, synthetic: bool) -> float:
+    """0 to 1. A tagger that is sure of something else costs most; short sounds confuse it and cost little."""
+    treble = min(rate / 40_000, 1.0) ** 0.6
+    heard_as = 1.0 if agrees else 0.5 if sure else 0.8
+    return float(treble * heard_as * (1 - min(20 * clipped, 0.4)) * (0.9 if synthetic else 1.0))
+
+
+def best_part(audio: Audio, rate: int) -> tuple[int, int]:
+    """(start, end) in samples of the 40 s in which a long recording is full and even; all of a short one."""
+    n = audio.shape[1]
+    if n <= (LONGEST + 5) * rate:
+        return 0, n
+    levels = block_levels(audio, rate)  # every 25 ms
+    seconds = levels[: len(levels) // 40 * 40].reshape(-1, 40).max(1)
+    width = int(LONGEST)
+    windows = np.lib.stride_tricks.sliding_window_view(seconds, width)
+    best = int(np.argmax(windows.mean(1) - 1.5 * windows.std(1)))
+    return best * rate, min((best + width) * rate, n)
+
+
+def encode(audio: Audio, rate: int, path: Path, fade: bool) -> tuple[Audio, int]:
+    """Ogg Vorbis at no more than 48 kHz, below full scale, cuts faded; returns what was written."""
+    if rate > 48_000:
+        audio, rate = at_rate(audio, rate), RATE
+    audio = audio * min(1.0, 0.95 / max(float(np.abs(audio).max()), 1e-9))
+    if fade:
+        ramp = np.linspace(0, 1, round(0.05 * rate), dtype=np.float32)
+        audio[:, : len(ramp)] *= ramp
+        audio[:, -len(ramp) :] *= ramp[::-1]
+    with soundfile.SoundFile(
+        path, "w", rate, len(audio), "VORBIS", format="OGG", compression_level=1 - VORBIS_QUALITY
+    ) as file:
+        for at in range(0, audio.shape[1], 65_536):  # libsndfile overflows its stack on long Vorbis writes
+            file.write(audio[:, at : at + 65_536].T)
+    return audio, rate
+
+
+def at_rate(audio: Audio, rate: int) -> Audio:
+    if rate == RATE:
+        return np.ascontiguousarray(audio)
+    return np.ascontiguousarray(soxr.resample(audio.T, rate, RATE, "HQ").T.astype(np.float32))
+
+
+def write_captions(path: Path, recordings: list[Recording]) -> None:
+    """Unit vectors of the captions of recordings and classes, in float16, with the captions themselves."""
+    ours = {caption for sound in sound_classes().values() for caption in sound.captions}
+    captions = sorted(ours | {caption for r in recordings for caption in r.captions})
+    np.savez_compressed(path, captions=captions, vectors=MiniLM.load().encode(captions).astype(np.float16))
+
+
+def attribution(recordings: list[Recording]) -> str:
+    """Every recording with its author, licence and source."""
+    lines = [
+        "# Who made these sounds",
+        "",
+        "Every recording of the library: its id, its author as the publisher names them, its licence, the package and",
+        "file it was published in, and what was changed. manifest.jsonl holds the same, for programs.",
+    ]
+    by_package: dict[str, list[Recording]] = defaultdict(list)
+    for r in recordings:
+        by_package[r.package].append(r)
+    for package, members in sorted(by_package.items()):
+        lines += [
+            "",
+            f"## {package}",
+            "",
+            "| id | author | licence | file | changes |",
+            "|---|---|---|---|---|",
+        ]
+        lines += [
+            f"| {r.id} | {cell(r.author)} | {r.licence} | {cell(r.source_file)} | {r.changes} |"
+            for r in sorted(members, key=lambda r: r.id)
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def licences(recordings: list[Recording]) -> str:
+    """What may be done with the library, and how many recordings stand under which licence."""
+    count = Counter(r.licence for r in recordings)
+    lines = [
+        "# Licences of the sound library",
+        "",
+        "The library as a whole may be passed on under CC-BY-SA-4.0 (https://creativecommons.org/licenses/by-sa/4.0/).",
+        "Each recording keeps its own licence; ATTRIBUTION.md names author, licence and source of every one. Where a",
+        "licence lets you choose (GPL or CC-BY-SA, zlib or CC-BY), the Creative Commons licence or zlib is taken.",
+        "Nothing here is GPL-only, non-commercial or under the Free Art License.",
+        "",
+        "| licence | recordings |",
+        "|---|---|",
+        *[f"| {name} | {number} |" for name, number in sorted(count.items(), key=lambda i: (-i[1], i[0]))],
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def cell(text: str) -> str:
+    return " ".join(text.replace("|", "/").split())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,321 @@
+"""The command line. It parses, calls the same functions as every other door, and shows what came back."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from reasound import __version__
+from reasound.errors import UserError
+from reasound.pipeline import GUIDANCE, LOUDNESS, PEAK, RENDERERS, STEPS
+
+if TYPE_CHECKING:
+    from reasound.plan import Plan
+    from reasound.take import Output, Take
+
+app = typer.Typer(
+    name="reasound",
+    help="Video in, sound out, by reasoning first.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+notes = Console(stderr=True)
+page = Console()
+
+Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout, nothing else.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+ClipPath = Annotated[Path, typer.Argument(help="A video file.", show_default=False)]
+
+
+@app.command()
+def foley(
+    clip: ClipPath,
+    out: Annotated[
+        Path | None,
+        typer.Option("-o", "--out", help="OUT.mp4 and OUT.take/ are written.", show_default=False),
+    ] = None,
+    caption: Annotated[str, typer.Option(help="What you know of the scene, in words.")] = "",
+    avoid: Annotated[str, typer.Option(help="What must not be heard; commas between.")] = "",
+    plan: Annotated[Path | None, typer.Option(help="A plan.json to follow instead of our reasoning.")] = None,
+    model: Annotated[str, typer.Option(help="pocket, or the folder of a model.")] = "pocket",
+    renderer: Annotated[str, typer.Option(help="library, model or auto: who makes the sound.")] = "auto",
+    seed: Annotated[int, typer.Option(help="The same seed gives the same sound.")] = 0,
+    steps: Annotated[int, typer.Option(help="Steps of the audio model.")] = STEPS,
+    guidance: Annotated[float, typer.Option(help="How closely the audio model follows the plan.")] = GUIDANCE,
+    loudness: Annotated[float, typer.Option(help="Integrated loudness to reach, LUFS.")] = LOUDNESS,
+    peak: Annotated[float, typer.Option(help="Highest true peak, dBTP.")] = PEAK,
+    original: Annotated[
+        str, typer.Option(help="The clip's own sound: drop, under (mixed below ours) or keep (second track).")
+    ] = "drop",
+    force: Annotated[bool, typer.Option("--force", help="Replace OUT.mp4 and OUT.take/.")] = False,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Give a clip its soundscape: writes OUT.mp4 and OUT.take/."""
+    from reasound.take import Output
+
+    _choose("--renderer", renderer, RENDERERS)
+    _choose("--original", original, ("drop", "under", "keep"))
+    _between("--seed", seed, 0, 2**63 - 1)
+    _between("--steps", steps, 1, 1000)
+    _between("--guidance", guidance, 0, 50)
+    _between("--loudness", loudness, -70, 0)
+    _between("--peak", peak, -40, 0)
+    output = Output.named(out or Path(f"{clip.stem}-foley"))
+    output.check(force)
+    with stages() as report:
+        from reasound.media.mux import check
+        from reasound.media.video import Clip
+        from reasound.pipeline import Reasound
+        from reasound.plan import Plan
+        from reasound.stages.foley import foley as make
+
+        opened = Clip.open(clip)
+        check(opened, output.video, original)
+        take = make(
+            Reasound(model),
+            opened,
+            caption=caption,
+            avoid=_words(avoid),
+            plan=Plan.load(plan) if plan else None,
+            renderer=renderer,  # type: ignore[arg-type]
+            seed=seed,
+            steps=steps,
+            guidance=guidance,
+            loudness=loudness,
+            peak=peak,
+            original=original,
+            report=report,
+        )
+        report("writing", 0.0)
+        take.save(output, opened, force)
+        report("writing", 1.0)
+    if as_json:
+        _json(
+            {"video": str(output.video), "take": str(output.take), "samples": take.audio.shape[1]}
+            | {"seconds": report.timings(), "plan": take.plan.to_dict()}
+            | take.describe()
+        )
+    else:
+        show_take(take, output, report.total)
+
+
+@app.command()
+def plan(
+    clip: ClipPath,
+    caption: Annotated[str, typer.Option(help="What you know of the scene, in words.")] = "",
+    avoid: Annotated[str, typer.Option(help="What must not be heard; commas between.")] = "",
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Show what would be heard, and why, without making sound."""
+    with stages() as report:
+        from reasound.media.video import Clip
+        from reasound.pipeline import Reasound
+
+        engine = Reasound()
+        features = engine.perceive(Clip.open(clip), report)
+        made = engine.reason(features, caption, _words(avoid), report)
+    if as_json:
+        _json(made.to_dict())
+    else:
+        show_plan(made)
+
+
+@app.command()
+def picture(
+    take: Annotated[Path, typer.Argument(help="A take folder.", show_default=False)],
+    out: Annotated[Path, typer.Option("-o", "--out", help="A PNG or JPEG file.")] = Path("take.png"),
+    force: Annotated[bool, typer.Option("--force", help="Replace the picture.")] = False,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Draw a take: film strip, events and spectrogram on one time axis."""
+    from reasound.export import picture as pictures
+
+    if out.suffix.lower() not in (".png", ".jpg", ".jpeg"):
+        raise UserError(f"a picture is a .png or .jpg file, not {out.name!r}")
+    if out.exists() and not force:
+        raise UserError(f"{out} exists already; choose another name with -o or replace it with --force")
+    pictures.save(pictures.of_folder(take), out)
+    if as_json:
+        _json({"picture": str(out)})
+    else:
+        page.print(str(out), highlight=False)
+
+
+@app.command()
+def doctor(as_json: Json = False, debug: Debug = False) -> None:
+    """Say what this machine has, which models are there, and how fast they run."""
+    from reasound.doctor import examine
+
+    with stages() as report:
+        found = examine(report)
+    if as_json:
+        _json(found)
+    else:
+        for name, value in found.items():
+            rows = value.items() if isinstance(value, dict) else [("", value)]
+            for key, text in rows:
+                page.print(f"[bold]{name} {key}[/]".ljust(38), text, highlight=False)
+    if not found["ok"]:
+        raise typer.Exit(1)
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    version: Annotated[bool, typer.Option("--version", help="Show the version and leave.")] = False,
+) -> None:
+    if version:
+        page.print(f"reasound {__version__}", highlight=False)
+        raise typer.Exit
+
+
+def show_plan(plan: Plan) -> None:
+    """The reasoning, then one line an event."""
+    if plan.caption:
+        page.print(f"[bold]{plan.caption}[/]", highlight=False)
+    for step in plan.reasoning:
+        page.print(f"  [cyan]{step.aspect:<9}[/] {step.text}", highlight=False)
+    for event in plan.events:
+        if event.onsets:
+            shown = ", ".join(f"{t:.2f}" for t in event.onsets[:8])
+            more = f" and {len(event.onsets) - 8} more" if len(event.onsets) > 8 else ""
+            when = f"at {shown}{more} s"
+        else:
+            when = f"{event.start:.2f}-{event.end:.2f} s"
+        page.print(f"  [green]{event.id:<14}[/] {event.sound}  [dim]{when}[/]", highlight=False)
+    for under in plan.ambience:
+        page.print(f"  [green]{under.id:<14}[/] {under.sound}  [dim]throughout[/]", highlight=False)
+    for word in plan.avoid:
+        page.print(f"  [red]{'not':<14}[/] {word}", highlight=False)
+
+
+def show_take(take: Take, output: Output, seconds: float) -> None:
+    show_plan(take.plan)
+    loudness = "silence" if take.mix.loudness is None else f"{take.mix.loudness:.1f} LUFS"
+    length = float(take.source.seconds)
+    page.print(
+        f"[bold]{output.video}[/]  {length:g} s of sound in {seconds:.1f} s, "
+        f"{len(take.layers)} layers, {loudness}",
+        highlight=False,
+    )
+    page.print(f"[bold]{output.take}/[/]  plan.json, mix.wav, layers/", highlight=False)
+
+
+@dataclass
+class Stages:
+    """Progress on stderr: which stage runs, how far it is, how long the rest will take."""
+
+    bar: Progress
+    started: float = field(default_factory=time.monotonic)
+    spans: dict[str, list[float]] = field(default_factory=dict)
+
+    SHARES = {"watching": 50, "reasoning": 5, "placing": 15, "generating": 20, "mixing": 5, "writing": 5}
+    """How much of a usual run each stage takes, in percent."""
+
+    def __post_init__(self) -> None:
+        self.task = self.bar.add_task("loading", total=100)
+
+    def __call__(self, stage: str, done: float) -> None:
+        now = time.monotonic()
+        span = self.spans.setdefault(stage, [now, now])
+        span[1] = now
+        before = 0
+        for name, share in self.SHARES.items():
+            if name == stage:
+                break
+            before += share
+        self.bar.update(self.task, description=stage, completed=before + done * self.SHARES.get(stage, 0))
+
+    @property
+    def total(self) -> float:
+        return time.monotonic() - self.started
+
+    def timings(self) -> dict[str, float]:
+        """Seconds by stage, and in all."""
+        return {name: round(b - a, 3) for name, (a, b) in self.spans.items()} | {
+            "total": round(self.total, 3)
+        }
+
+
+@contextmanager
+def stages() -> Iterator[Stages]:
+    columns = TextColumn("{task.description:<10}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn()
+    with Progress(*columns, console=notes, transient=True, disable=not notes.is_terminal) as bar:
+        yield Stages(bar)
+
+
+def _words(text: str) -> list[str]:
+    return [word.strip() for word in text.split(",") if word.strip()]
+
+
+def _choose(option: str, value: str, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise UserError(f"{option} must be one of {', '.join(allowed)}, not {value!r}")
+
+
+def _between(option: str, value: float, low: float, high: float) -> None:
+    if not low <= value <= high:
+        raise UserError(f"{option} must be between {low:g} and {high:g}, not {value:g}")
+
+
+def _json(value: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def _stop(number: int, frame: object) -> None:
+    raise KeyboardInterrupt
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """The entry point: an error is one sentence on stderr and a non-zero exit."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    signal.signal(signal.SIGTERM, _stop)
+    try:
+        code = app(arguments, standalone_mode=False) or 0
+        message = "stopped; nothing was written" if code == 130 else ""
+    except KeyboardInterrupt:
+        code, message = 130, "stopped; nothing was written"
+    except BrokenPipeError:
+        code, message = 1, ""
+    except Exception as error:  # the last door: whatever it is becomes one sentence
+        if "--debug" in arguments:
+            traceback.print_exc()
+        code, message = _explain(error)
+    if message:
+        notes.print(f"reasound: {message}", style="red", highlight=False, markup=False, soft_wrap=True)
+        if "--json" in arguments:
+            _json({"error": message})
+    sys.exit(code)
+
+
+def _explain(error: Exception) -> tuple[int, str]:
+    if isinstance(error, UserError):
+        return 1, str(error)
+    if hasattr(error, "format_message"):  # typer's own: a wrong option or command
+        return 2, f"{error.format_message().rstrip('.')}; see reasound --help"
+    if isinstance(error, MemoryError):
+        return 1, "not enough memory; close other programs or use a shorter clip"
+    what = " ".join(str(error).split()) or "no message"
+    return (
+        1,
+        f"something went wrong inside ({type(error).__name__}: {what}); run again with --debug to see where",
+    )
+
+
+if __name__ == "__main__":
+    main()

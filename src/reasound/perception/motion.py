@@ -1,0 +1,379 @@
+"""When something moves and when it strikes: optical flow without the camera, and the onsets it shows.
+
+The histogram of directions is the directogram of "Visual Rhythm and Beat" (Davis & Agrawala, SIGGRAPH Asia 2018).
+Their impact envelope is the loss of speed; ours weighs upward acceleration most. What is struck, dropped or
+trodden on pushes back, nearly always up: a fall that stops, a stick that rebounds, a hand that recoils. On real
+clips upward acceleration alone finds the impacts that sound; downward acceleration is no better than chance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from fractions import Fraction
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from reasound.perception import shots
+from reasound.perception.features import Box, Floats, Motion, Onset, Shot
+from reasound.timeline import SYNC_RATE, Timeline
+
+Picture = NDArray[np.uint8]  # [H, W, 3]
+
+ANGLES = 8
+"""Bins of the directogram: 0 is to the right, 2 down, 4 left, 6 up."""
+SYNC_DIM = 32
+"""Width of `sync_features`."""
+
+_LONGER_SIDE = 192  # pixels; finer pictures find no more onsets and cost more
+_FRAME = 1 / SYNC_RATE  # seconds; speeds are in pixels per such frame
+_CLOSEST = 1 / 31  # seconds between two pictures: faster video is thinned to this
+_LONGEST = 0.1  # seconds: a picture that stands longer did not move until just before the next
+_SAME = 0.5  # grey levels by which some part must change, or it is the last picture shown again
+_CELLS = (6, 8)  # rows and columns in which impacts are felt
+_MAP = (12, 16)  # rows and columns of the map of activity
+
+_ANY_DIRECTION = 0.2  # weight of a stop or start in any direction beside that of upward acceleration
+_SETTLED = 8  # frames on each side, whose median is motion that goes on and is no impact
+_SHARE, _NEAR = 0.4, 1.5  # an impact has this share of the strongest one within so many seconds
+_USUAL = 1.0  # seconds on each side, whose mean an impact must exceed
+_APART = 0.1  # seconds; of nearer impacts the strongest counts
+_LEAST = 0.03  # of the envelope: below is the noise of coding
+_FLASH = 0.05  # rise of the logarithm of mean luminance from one picture to the next
+_DARK = 8.0  # grey levels added before the logarithm, so that noise in the dark is no flash
+_BRIGHT = 10.0  # pixels a frame per frame that are as striking as a rise of luminance to e times
+_OUT = 1.5  # seconds in which a flash goes out again; a light that stays on makes no sound
+
+
+class Meter:
+    """Pictures in, one by one, in the order of time; `motion` sums up. Keeps a few numbers of each picture."""
+
+    def __init__(self) -> None:
+        self._flow = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+        self._grey: NDArray[np.uint8] | None = None  # the last picture that differed from the one before
+        self._since = 0.0  # when it came
+        self._path: Floats | None = None  # [h, w, 2] how its parts moved there
+        self._times: list[float] = []  # of all pictures
+        self._small: list[Picture] = []
+        self._light: list[float] = []
+        self._spans: list[tuple[float, float]] = []  # the intervals in which something moved
+        self._grid: list[Floats] = []  # [9, A] displacement in each
+        self._camera: list[Floats] = []  # [2] likewise
+        self._map: list[Floats] = []  # [12, 16] likewise
+        self._impact: list[Floats] = []  # [6, 8] at the start of each
+
+    def add(self, time: float, picture: Picture) -> None:
+        """The next picture [H, W, 3], which is shown from `time` (seconds) on."""
+        if picture.ndim != 3 or picture.shape[2] != 3 or picture.dtype != np.uint8 or not picture.size:
+            raise ValueError(f"a picture is uint8 [H, W, 3], not {picture.dtype} {list(picture.shape)}")
+        if self._times and time <= self._times[-1]:
+            raise ValueError(f"pictures come in order of time, but {time:g} s follows {self._times[-1]:g} s")
+        if self._times and time - self._times[-1] < _CLOSEST:
+            return
+        picture = _fitted(picture)
+        grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
+        self._times.append(time)
+        self._small.append(shots.small(picture))
+        self._light.append(float(np.log(grey.mean() + _DARK)))
+        if self._grey is None:
+            self._grey, self._since = grey, time
+        elif _means(cv2.absdiff(grey, self._grey), _MAP).max() >= _SAME:
+            self._move(self._grey, grey, time)
+
+    def _move(self, before: NDArray[np.uint8], now: NDArray[np.uint8], time: float) -> None:
+        start = max(self._since, time - _LONGEST)
+        flow = self._flow.calc(before, now, None)
+        flow = _means(flow, (flow.shape[0] // 2, flow.shape[1] // 2))
+        camera, whole = _camera_path(flow)
+        flow -= whole
+        speed = flow * np.float32(_FRAME / (time - start))
+        if self._path is None or start > self._since:  # it starts from rest
+            self._impact.append(_impact(np.zeros_like(speed), speed, np.zeros_like(speed)))
+        else:
+            past = self._path * np.float32(_FRAME / (self._spans[-1][1] - self._spans[-1][0]))
+            self._impact.append(_impact(past, speed, self._path))
+        self._spans.append((start, time))
+        self._grid.append(_directogram(flow))
+        self._camera.append(camera)
+        self._map.append(_means(np.hypot(flow[..., 0], flow[..., 1]), _MAP))
+        self._grey, self._since, self._path = now, time, flow
+
+    def shots(self, seconds: float | Fraction) -> tuple[Shot, ...]:
+        """The shots of a clip of this length; its pictures must have been added."""
+        starts = [self._times[i] for i in shots.cuts(self._small)]
+        return shots.between(starts, float(seconds))
+
+    def box(self, time: float, reach: float = 0.5) -> Box:
+        """The part of the picture that moves most, within `reach` seconds of `time`; all of it if nothing moves."""
+        near = [m for m, (a, b) in zip(self._map, self._spans, strict=True) if a < time + reach and b > time - reach]
+        return strongest_region(np.mean(near, axis=0)) if near else Box(0, 0, 1, 1)
+
+    def motion(self, seconds: float | Fraction) -> Motion:
+        """All that was added, as the motion of a clip of this length."""
+        frames = Timeline(seconds).motion
+        cut = {shot.start for shot in self.shots(seconds)[1:]}
+        steps = np.diff(self._light, prepend=self._light[:1])
+        lit = {t for t, step in zip(self._times, steps, strict=True) if abs(step) >= _FLASH}
+        # What flow makes of a cut is no motion, and what it makes of a change of light is no impact.
+        whole = [float(end not in cut) for _, end in self._spans]
+        steady = [float(start not in lit | cut and end not in lit | cut) for start, end in self._spans]
+        grid = self._resampled([g * w for g, w in zip(self._grid, whole, strict=True)], (9, ANGLES), frames)
+        camera = self._resampled([c * w for c, w in zip(self._camera, whole, strict=True)], (2,), frames)
+        places = self._resampled([m * w for m, w in zip(self._map, whole, strict=True)], _MAP, frames)
+        impact = np.zeros((frames, *_CELLS), np.float32)
+        for (start, _), cells, keep in zip(self._spans, self._impact, steady, strict=True):
+            at = min(round(start * SYNC_RATE), frames - 1)
+            impact[at] = np.maximum(impact[at], cells * keep)
+        for i in self._flashes(cut):
+            at = min(round(self._times[i] * SYNC_RATE), frames - 1)
+            impact[at] += _BRIGHT * _brighter(self._small[i - 1], self._small[i])
+        envelope, onsets = strikes(impact, self.shots(seconds))
+        return Motion(
+            rate=float(SYNC_RATE),
+            directogram=grid.mean(1),
+            grid=grid,
+            envelope=envelope,
+            level=grid.mean(1).sum(1),
+            centre=_centre(places),
+            camera=camera,
+            onsets=onsets,
+        )
+
+    def _flashes(self, cut: set[float]) -> list[int]:
+        """Pictures at which it suddenly becomes bright, and soon dark again."""
+        light, times = np.asarray(self._light), np.asarray(self._times)
+        found = []
+        for i in np.flatnonzero(np.diff(light) >= _FLASH) + 1:
+            soon = light[(times >= times[i]) & (times < times[i] + _OUT)]
+            top = int(np.argmax(soon))
+            goes_out = soon[top:].min() - light[i - 1] < (soon[top] - light[i - 1]) / 2
+            if goes_out and times[i] not in cut:
+                found.append(int(i))
+        return found
+
+    def _resampled(self, steps: list[Floats], shape: tuple[int, ...], frames: int) -> Floats:
+        """What happened in each span -> [frames, *shape], what happened in each frame; evenly within a span."""
+        if not steps:
+            return np.zeros((frames, *shape), np.float32)
+        flat = np.stack(steps).reshape(len(steps), -1).astype(np.float64)
+        starts, ends = np.array(self._spans).T
+        # The last picture stands for a while; what moved before it goes on.
+        starts, ends = np.append(starts, ends[-1]), np.append(ends, ends[-1] + _LONGEST)
+        flat = np.append(flat, flat[-1:] * (_LONGEST / (ends[-2] - starts[-2])), axis=0)
+        total = np.append(np.zeros_like(flat[:1]), np.cumsum(flat, axis=0), axis=0)
+        knots = np.stack([starts, ends], 1).ravel()
+        sums = np.stack([total[:-1], total[1:]], 1).reshape(len(knots), -1)
+        at = np.arange(frames + 1) / SYNC_RATE
+        columns = [np.interp(at, knots, sums[:, i]) for i in range(sums.shape[1])]
+        return np.diff(np.stack(columns, 1), axis=0).reshape(frames, *shape).astype(np.float32)
+
+
+def measure(
+    pictures: Iterable[Picture] | Picture,
+    rate: float | Fraction = SYNC_RATE,
+    seconds: float | Fraction | None = None,
+) -> Motion:
+    """Motion of uint8 [H, W, 3] pictures (or one [T, H, W, 3] array) that follow one another at `rate`.
+
+    `seconds` is the length of the clip, by default of all its pictures. No picture at all gives no motion.
+    """
+    meter, count = Meter(), 0
+    for count, picture in enumerate(pictures, start=1):
+        meter.add(float((count - 1) / Fraction(rate)), picture)
+    return meter.motion(count / Fraction(rate) if seconds is None else seconds)
+
+
+def strikes(impact: Floats, parts: Iterable[Shot]) -> tuple[Floats, tuple[Onset, ...]]:
+    """Impacts in cells [T, rows, columns] -> the envelope [T] and its onsets, each shot by itself."""
+    envelope = np.zeros(len(impact), np.float32)
+    sudden = np.zeros_like(impact)
+    peaks: list[int] = []
+    for part in parts:
+        first, end = round(part.start * SYNC_RATE), min(round(part.end * SYNC_RATE), len(impact))
+        if end <= first:
+            continue
+        sudden[first:end] = _sudden(impact[first:end])
+        # The root lets a small part that strikes be felt beside a large part that only moves.
+        envelope[first:end] = np.sqrt(sudden[first:end]).mean((1, 2))
+        peaks += [first + k for k in _peaks(envelope[first:end])]
+    highest = envelope[peaks].max(initial=0.0)
+    onsets = tuple(
+        Onset(_centroid(envelope, k) / SYNC_RATE, float(envelope[k] / highest), *_place(sudden[k])) for k in peaks
+    )
+    return envelope, onsets
+
+
+def sync_features(motion: Motion) -> Floats:
+    """[Ts, 32] at 25 a second, about -1 to 1: what the audio model may know of the motion.
+
+    Directions (8), parts of the picture (9), loss of speed in each part (9), impact envelope, level, place (2),
+    camera (2).
+    """
+    parts = motion.grid.sum(-1)
+    later = np.concatenate([motion.grid[1:], motion.grid[-1:]])
+    loss = np.maximum(motion.grid - later, 0).sum(-1)
+    return np.concatenate(
+        [
+            _compressed(motion.directogram * ANGLES),
+            _compressed(parts),
+            _compressed(loss),
+            _compressed(4 * motion.envelope[:, None]),
+            _compressed(motion.level[:, None]),
+            2 * motion.centre - 1,
+            np.sign(motion.camera) * _compressed(np.abs(motion.camera)),
+        ],
+        axis=1,
+    ).astype(np.float32)
+
+
+def strongest_region(activity: Floats) -> Box:
+    """Map of activity [rows, columns] -> the box round the connected part, above half the peak, that moves most."""
+    rows, columns = activity.shape
+    if activity.max(initial=0) <= 0:
+        return Box(0, 0, 1, 1)
+    count, label = cv2.connectedComponents((activity >= activity.max() / 2).astype(np.uint8), connectivity=8)
+    best = max(range(1, count), key=lambda part: float(activity[label == part].sum()))
+    y, x = np.nonzero(label == best)
+    # One cell more on each side: flow is coarse, and what strikes is at the edge of what moves.
+    return Box(
+        max(0.0, (x.min() - 1) / columns),
+        max(0.0, (y.min() - 1) / rows),
+        min(1.0, (x.max() + 2) / columns),
+        min(1.0, (y.max() + 2) / rows),
+    )
+
+
+def _compressed(size: Floats) -> Floats:
+    """Pixels a frame, 0 to about 50 -> 0 to about 1, with most room for slow motion."""
+    return np.log1p(2 * size) / 4
+
+
+def _fitted(picture: Picture) -> Picture:
+    """The longer side at 192 pixels; the shorter at least 24, or there is no room for flow."""
+    scale = _LONGER_SIDE / max(picture.shape[:2])
+    height, width = (max(24, round(side * scale)) for side in picture.shape[:2])
+    if (height, width) == picture.shape[:2]:
+        return picture
+    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(picture, (width, height), interpolation=how))
+
+
+def _means(field: NDArray, shape: tuple[int, int]) -> NDArray:
+    """[H, W, ...] -> means over shape = (rows, columns) equal parts."""
+    return np.asarray(cv2.resize(field, shape[::-1], interpolation=cv2.INTER_AREA))
+
+
+def _camera_path(flow: Floats) -> tuple[Floats, Floats]:
+    """Flow [h, w, 2] -> its median [2], and the affine motion [h, w, 2] that most of the picture follows.
+
+    Robust least squares, reweighted with the Geman-McClure function: parts that move by themselves lose
+    their say.
+    """
+    height, width = flow.shape[:2]
+    y, x = np.mgrid[0:height, 0:width].astype(np.float32)
+    basis = np.stack([np.ones_like(x), x / width - 0.5, y / height - 0.5], -1)  # [h, w, 3]
+    design, target = basis[1::3, 1::3].reshape(-1, 3), flow[1::3, 1::3].reshape(-1, 2)
+    median = np.median(target, axis=0)
+    path = np.zeros((3, 2), np.float32)
+    path[0] = median
+    for _ in range(4):
+        away = np.linalg.norm(target - design @ path, axis=1)
+        scale = max(1.5 * float(np.median(away)), 0.05)
+        weighted = design / (1 + (away[:, None] / scale) ** 2) ** 2
+        path = np.linalg.solve(weighted.T @ design + 1e-4 * np.eye(3), weighted.T @ target).astype(np.float32)
+    return median.astype(np.float32), basis @ path
+
+
+def _directogram(flow: Floats) -> Floats:
+    """Flow [h, w, 2] -> [9, A]: mean magnitude by direction in a 3x3 grid, shared by the two nearest bins."""
+    height, width = flow.shape[:2]
+    size = np.hypot(flow[..., 0], flow[..., 1])
+    angle = np.arctan2(flow[..., 1], flow[..., 0]) * (ANGLES / (2 * np.pi)) % ANGLES
+    low = np.floor(angle)
+    share = angle - low
+    cell = (np.arange(height) * 3 // height)[:, None] * 3 + np.arange(width) * 3 // width
+    at = np.stack([cell * ANGLES + low % ANGLES, cell * ANGLES + (low + 1) % ANGLES]).astype(np.intp)
+    sums = np.bincount(at.ravel(), np.stack([size * (1 - share), size * share]).ravel(), 9 * ANGLES)
+    counts = np.bincount(cell.ravel(), minlength=9)
+    return (sums.reshape(9, ANGLES) / counts[:, None]).astype(np.float32)
+
+
+def _impact(past: Floats, now: Floats, path: Floats) -> Floats:
+    """Speeds [h, w, 2] before and after a picture -> impact [6, 8], in pixels a frame per frame.
+
+    `path` is where each part came from: the speed before and after is that of the same piece of the world,
+    so that what moves on evenly has no impact at all.
+    """
+    height, width = now.shape[:2]
+    y, x = np.mgrid[0:height, 0:width].astype(np.float32)
+    # Paths are in pixels of the full picture, of which this field has half.
+    after = cv2.remap(now, x + path[..., 0] / 2, y + path[..., 1] / 2, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    fast, faster = np.hypot(past[..., 0], past[..., 1]), np.hypot(after[..., 0], after[..., 1])
+    along = np.maximum((past * after).sum(-1), 0)
+    loss = fast - along / np.maximum(fast, 1e-6)
+    gain = faster - along / np.maximum(faster, 1e-6)
+    upward = np.maximum(past[..., 1] - after[..., 1], 0)
+    return _means(upward + _ANY_DIRECTION * (np.maximum(loss, 0) + np.maximum(gain, 0)), _CELLS)
+
+
+def _brighter(before: Picture, now: Picture) -> Floats:
+    """Two small pictures -> [6, 8]: rise of the logarithm of luminance."""
+    rise = np.log(now.mean(-1) + _DARK) - np.log(before.mean(-1) + _DARK)
+    return np.maximum(_means(rise.astype(np.float32), _CELLS), 0)
+
+
+def _sudden(impact: Floats) -> Floats:
+    """Impacts [T, ...] less what goes on all the time, spread over the frames beside: contact is between frames."""
+    window = 2 * _SETTLED + 1
+    padded = np.pad(impact, ((_SETTLED, _SETTLED), (0, 0), (0, 0)), mode="edge")
+    usual = np.median(np.lib.stride_tricks.sliding_window_view(padded, window, axis=0), axis=-1)
+    rest = np.pad(np.maximum(impact - usual, 0), ((1, 1), (0, 0), (0, 0)))
+    return rest[1:-1] + (rest[:-2] + rest[2:]) / 2
+
+
+def _peaks(envelope: Floats) -> list[int]:
+    """Frames that stand out: highest nearby, a fair share of the strongest around, above the usual."""
+    found = []
+    for k in range(len(envelope)):
+        value = envelope[k]
+        if value < _LEAST or value < _around(envelope, k, _APART).max():
+            continue
+        if found and k - found[-1] <= _APART * SYNC_RATE:  # a plateau counts once
+            continue
+        strongest, usual = _around(envelope, k, _NEAR).max(), _around(envelope, k, _USUAL).mean()
+        if value >= _SHARE * strongest and value >= usual:
+            found.append(k)
+    return found
+
+
+def _around(curve: Floats, k: int, seconds: float) -> Floats:
+    reach = int(seconds * SYNC_RATE)
+    return curve[max(0, k - reach) : k + reach + 1]
+
+
+def _centroid(curve: Floats, k: int) -> float:
+    """A peak between frames: the centre of weight of it and its two neighbours."""
+    near = np.arange(max(0, k - 1), min(len(curve), k + 2))
+    return float((curve[near] * near).sum() / curve[near].sum())
+
+
+def _place(cells: Floats) -> tuple[float, float]:
+    """[rows, columns] -> (x, y) of the strongest part, 0 to 1."""
+    weight = cells.astype(np.float64) ** 2
+    rows, columns = cells.shape
+    y = (weight.sum(1) * (np.arange(rows) + 0.5)).sum() / weight.sum() / rows
+    x = (weight.sum(0) * (np.arange(columns) + 0.5)).sum() / weight.sum() / columns
+    return float(x), float(y)
+
+
+def _centre(places: Floats) -> Floats:
+    """Activity [T, rows, columns] -> (x, y) [T, 2] of its centre over a quarter second; still pictures: the middle."""
+    frames, rows, columns = places.shape
+    if frames == 0:
+        return np.zeros((0, 2), np.float32)
+    smooth = cv2.blur(places.reshape(frames, -1) ** 2, (1, 7), borderType=cv2.BORDER_REPLICATE).reshape(places.shape)
+    weight = smooth.sum((1, 2)) + 1e-3
+    x = (smooth.sum(1) @ ((np.arange(columns) + 0.5) / columns) + 0.5e-3) / weight
+    y = (smooth.sum(2) @ ((np.arange(rows) + 0.5) / rows) + 0.5e-3) / weight
+    return np.stack([x, y], 1).astype(np.float32)

@@ -1,0 +1,172 @@
+"""What do words mean: all-MiniLM-L6-v2, a small sentence encoder, frozen.
+
+A BERT of six layers (Wang et al. 2020, arXiv 2002.10957) tuned for sentence similarity (Reimers & Gurevych 2019,
+arXiv 1908.10084). The weights are int8 with one scale a row, made by recipes/convert_pocket_encoders.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+from torch import Tensor, nn
+
+from reasound.checkpoints import store
+from reasound.checkpoints.catalog import pocket
+
+Floats = NDArray[np.float32]
+Bools = NDArray[np.bool_]
+
+KIND = "text"
+WIDTH, HEADS, LAYERS, HIDDEN = 384, 12, 6, 1536
+WORDS, POSITIONS = 30_522, 512
+TRAINED_TOKENS = 256  # the longest text that the sentence encoder was tuned on
+NORM_EPS = 1e-12
+BATCH = 64  # texts at once: bounds the memory of long lists
+REMEMBERED = 4096  # sentence embeddings kept: captions and class names repeat
+
+
+class MiniLM:
+    """Sentence and token embeddings of English text. Make one with `MiniLM.load()`."""
+
+    def __init__(self, network: Network, tokenizer: Tokenizer) -> None:
+        self.network = network
+        self.tokenizer = tokenizer
+        self._known: dict[str, Floats] = {}
+
+    @classmethod
+    def load(cls, folder: Path | None = None) -> MiniLM:
+        """From a folder of our format with a tokenizer.json; without one, the embedded weights, which all who ask
+        for them share."""
+        return _read(folder or pocket(KIND))
+
+    def encode(self, texts: Sequence[str]) -> Floats:
+        """Sentence embeddings [N, 384] of unit length: the mean of the last hidden states (text beyond 256 tokens is
+        not read). A text's embedding does not depend on its neighbours in the list (within 1e-5)."""
+        missing = [text for text in dict.fromkeys(_checked(texts)) if text not in self._known]
+        fresh: dict[str, Floats] = {}
+        for start in range(0, len(missing), BATCH):
+            part = missing[start : start + BATCH]
+            states, mask = self._read(part, TRAINED_TOKENS)
+            mean = (states * mask[..., None]).sum(1) / mask.sum(1, keepdim=True)  # [B, T, 384] -> [B, 384]
+            fresh |= zip(part, F.normalize(mean, dim=-1).numpy(), strict=True)
+        found = [fresh[text] if text in fresh else self._known[text] for text in texts]
+        if len(self._known) + len(fresh) > REMEMBERED:
+            self._known.clear()
+        self._known |= fresh
+        return np.stack(found) if found else np.zeros((0, WIDTH), np.float32)
+
+    def tokens(self, texts: Sequence[str], limit: int = TRAINED_TOKENS) -> tuple[Floats, Bools]:
+        """Last hidden states [N, T, 384] and which of them are text [N, T]; T is the longest text's length.
+
+        Each text begins with [CLS] and ends with [SEP], both counted in `limit` (3 to 512; the encoder was tuned on
+        up to 256); what is beyond it is not read. States of padding are zero.
+        """
+        if not 3 <= limit <= POSITIONS:
+            raise ValueError(f"a text may have 3 to {POSITIONS} tokens; got a limit of {limit}")
+        if not _checked(texts):
+            return np.zeros((0, 0, WIDTH), np.float32), np.zeros((0, 0), np.bool_)
+        states, mask = self._read(list(texts), limit)
+        return (states * mask[..., None]).numpy(), mask.numpy()
+
+    @torch.inference_mode()
+    def _read(self, texts: list[str], limit: int) -> tuple[Tensor, Tensor]:
+        self.tokenizer.enable_truncation(limit)
+        ids = [torch.tensor(encoded.ids) for encoded in self.tokenizer.encode_batch(texts)]
+        lengths = torch.tensor([len(row) for row in ids])
+        mask = torch.arange(int(lengths.max())) < lengths[:, None]  # [B, T]
+        return self.network(nn.utils.rnn.pad_sequence(ids, batch_first=True), mask), mask
+
+
+class Network(nn.Module):
+    """Token ids [B, T] and mask [B, T] -> last hidden states [B, T, 384]."""
+
+    words: Tensor
+    words_scale: Tensor
+    positions: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        # The table stays int8: a caption reads a few rows of its 30,522, so only those are made floats.
+        self.register_buffer("words", torch.empty(WORDS, WIDTH, dtype=torch.int8))
+        self.register_buffer("words_scale", torch.empty(WORDS))
+        self.register_buffer("positions", torch.empty(POSITIONS, WIDTH))
+        self.norm = nn.LayerNorm(WIDTH, NORM_EPS)
+        self.layers = nn.ModuleList(Layer() for _ in range(LAYERS))
+
+    def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
+        words = self.words[ids].float() * self.words_scale[ids][..., None]  # [B, T, 384]
+        x = self.norm(words + self.positions[: ids.shape[1]])
+        for layer in self.layers:
+            x = layer(x, mask)
+        return x
+
+
+class Layer(nn.Module):
+    """BERT's block: norms come after the sums."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.attend_in = Int8Linear(WIDTH, 3 * WIDTH)  # queries, keys, values
+        self.attend_out = Int8Linear(WIDTH, WIDTH)
+        self.attend_norm = nn.LayerNorm(WIDTH, NORM_EPS)
+        self.think_in = Int8Linear(WIDTH, HIDDEN)
+        self.think_out = Int8Linear(HIDDEN, WIDTH)
+        self.think_norm = nn.LayerNorm(WIDTH, NORM_EPS)
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        batch, steps, _ = x.shape
+        query, key, value = self.attend_in(x).view(batch, steps, 3, HEADS, -1).permute(2, 0, 3, 1, 4)
+        mixed = F.scaled_dot_product_attention(
+            query, key, value, attn_mask=mask[:, None, None]
+        )  # [B, H, T, 32]
+        x = self.attend_norm(x + self.attend_out(mixed.transpose(1, 2).reshape(batch, steps, WIDTH)))
+        return self.think_norm(x + self.think_out(F.gelu(self.think_in(x))))
+
+
+class Int8Linear(nn.Module):
+    """A linear layer that is stored as int8 with one scale a row."""
+
+    weight: Tensor
+    scale: Tensor
+    bias: Tensor
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.register_buffer("weight", torch.empty(outputs, inputs, dtype=torch.int8))
+        self.register_buffer("scale", torch.empty(outputs))
+        self.register_buffer("bias", torch.empty(outputs))
+
+    def widen(self) -> None:
+        """To float32, once, after loading: int8 is for the disk, not for speed."""
+        self.weight = self.weight * self.scale[:, None]
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.linear(x, self.weight, self.bias)
+
+
+def _checked(texts: Sequence[str]) -> Sequence[str]:
+    if isinstance(texts, str):
+        raise ValueError("texts is a list of texts; put a single one in brackets")
+    return texts
+
+
+def _empty(_: object) -> Network:
+    with torch.device("meta"):  # the weights come from the file, so none are drawn
+        network = Network()
+    return network.to_empty(device="cpu")
+
+
+@lru_cache(maxsize=1)
+def _read(folder: Path) -> MiniLM:
+    network = store.load(folder, KIND, _empty)
+    for part in network.modules():
+        if isinstance(part, Int8Linear):
+            part.widen()
+    return MiniLM(network, Tokenizer.from_file(str(folder / "tokenizer.json")))

@@ -1,0 +1,153 @@
+"""Reasound: perceive, reason, render, mix, in that order. Every door and every stage goes through here."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from fractions import Fraction
+from functools import cached_property
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from reasound.errors import UserError
+from reasound.plan import Plan
+from reasound.take import Layer
+
+if TYPE_CHECKING:
+    from reasound.media.video import Clip
+    from reasound.mixing.layers import Mastered
+    from reasound.perception.features import Features
+    from reasound.perception.labels import Labels
+    from reasound.perception.text import MiniLM
+    from reasound.reasoning.reasoner import Reasoner
+    from reasound.synthesis.library import LibraryRenderer
+    from reasound.synthesis.model import ModelRenderer
+
+Renderer = Literal["library", "model", "auto"]
+RENDERERS: tuple[Renderer, ...] = ("library", "model", "auto")
+Report = Callable[[str, float], None]
+"""Called with the name of a stage and how much of it is done, 0 to 1."""
+
+STEPS, GUIDANCE = 24, 3.0
+LOUDNESS, PEAK = -23.0, -1.0
+"""EBU R128: LUFS and dBTP."""
+
+
+def quiet(stage: str, done: float) -> None:
+    """A report to nobody."""
+
+
+class Reasound:
+    """One set of models. They load when first needed and stay loaded."""
+
+    def __init__(self, model: str | Path = "pocket") -> None:
+        """`model`: "pocket", or a folder with the audio model in our format."""
+        self.model = str(model)
+        if self.model != "pocket" and not Path(model).is_dir():
+            raise UserError(f"there is no model {self.model!r}: use 'pocket' or the folder of a model")
+
+    @cached_property
+    def labels(self) -> Labels:
+        from reasound.perception.labels import Labels
+
+        return Labels.load()
+
+    @cached_property
+    def text(self) -> MiniLM:
+        from reasound.perception.text import MiniLM
+
+        return MiniLM.load()
+
+    @cached_property
+    def reasoner(self) -> Reasoner:
+        from reasound.reasoning.rules import RulesReasoner
+
+        return RulesReasoner(self.text)
+
+    @cached_property
+    def library(self) -> LibraryRenderer:
+        from reasound.synthesis.library import LibraryRenderer
+
+        return LibraryRenderer.load()
+
+    @cached_property
+    def generator(self) -> ModelRenderer:
+        from reasound.synthesis.model import ModelRenderer
+
+        return ModelRenderer.load(None if self.model == "pocket" else Path(self.model))
+
+    def perceive(self, clip: Clip, report: Report = quiet) -> Features:
+        """What is there and when it moves."""
+        from reasound.perception.watch import watch
+
+        report("watching", 0.0)
+        features = watch(clip, self.labels)
+        report("watching", 1.0)
+        return features
+
+    def reason(
+        self, features: Features, caption: str = "", avoid: Sequence[str] = (), report: Report = quiet
+    ) -> Plan:
+        """What should be heard, when, where and how loud, and why."""
+        report("reasoning", 0.0)
+        plan = self.reasoner.plan(features, caption=caption, avoid=avoid)
+        report("reasoning", 1.0)
+        return plan
+
+    def render(
+        self,
+        plan: Plan,
+        seconds: Fraction,
+        seed: int,
+        features: Features | None = None,
+        renderer: Renderer = "auto",
+        steps: int = STEPS,
+        guidance: float = GUIDANCE,
+        report: Report = quiet,
+    ) -> list[Layer]:
+        """One layer for every event and ambience, in the order of the plan; each is [2, samples(seconds)]."""
+        ids = [e.id for e in plan.events] + [a.id for a in plan.ambience]
+        generated = set(ids) if renderer == "model" else set()
+        if renderer == "auto":
+            generated = better_generated(plan)
+        layers: list[Layer] = []
+        if placed := [i for i in ids if i not in generated]:
+            layers += self.library.render(
+                plan.only(placed), seconds, seed, features, progress=lambda done: report("placing", done)
+            )
+        if generated:
+            layers += self.generator.render(
+                plan.only(generated),
+                seconds,
+                seed,
+                features,
+                steps=steps,
+                guidance=guidance,
+                progress=lambda done: report("generating", done),
+            )
+        return sorted(layers, key=lambda layer: ids.index(layer.events[0]))
+
+    def mix(self, layers: Sequence[Layer], loudness: float, peak: float, report: Report = quiet) -> Mastered:
+        """Sum of the layers at the loudness that was asked for; the stems are scaled with it."""
+        from reasound.mixing.layers import master
+
+        report("mixing", 0.0)
+        mastered = master(layers, loudness, peak)
+        report("mixing", 1.0)
+        return mastered
+
+
+def better_generated(plan: Plan) -> set[str]:
+    """Ids whose class the model renders better than the library, by the committed evaluation."""
+    table = json.loads(resources.files("reasound.evaluation").joinpath("renderers.json").read_text("utf-8"))
+    return {item.id for item in _sounding(plan) if _model_wins(table["classes"].get(item.sound_class))}
+
+
+def _sounding(plan: Plan) -> Iterable:  # type: ignore[type-arg]
+    yield from plan.events
+    yield from plan.ambience
+
+
+def _model_wins(scores: dict[str, float] | None) -> bool:
+    return scores is not None and scores["model"] > scores["library"]

@@ -1,0 +1,93 @@
+"""Stage one, foley: a clip gets its soundscape (ThinkSound, section 3.3)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from reasound import __version__
+from reasound.errors import UserError
+from reasound.pipeline import GUIDANCE, LOUDNESS, PEAK, STEPS, Reasound, Renderer, Report, quiet
+from reasound.plan import Plan
+from reasound.take import Mix, Settings, Source, Take
+from reasound.timeline import samples
+
+if TYPE_CHECKING:
+    from reasound.media.video import Clip
+
+
+def foley(
+    engine: Reasound,
+    clip: Clip,
+    *,
+    caption: str = "",
+    avoid: Sequence[str] = (),
+    plan: Plan | None = None,
+    renderer: Renderer = "auto",
+    seed: int = 0,
+    steps: int = STEPS,
+    guidance: float = GUIDANCE,
+    loudness: float = LOUDNESS,
+    peak: float = PEAK,
+    original: str = "drop",
+    report: Report = quiet,
+) -> Take:
+    """Watch, think, make and mix the sound of a clip.
+
+    A `plan` that a person wrote or edited takes the place of our own reasoning; it must be as long as the
+    clip to within a video frame or so (50 ms).
+    """
+    features = engine.perceive(clip, report)
+    if plan is None:
+        plan = engine.reason(features, caption, avoid, report)
+    else:
+        plan = fitted(plan, clip)
+    layers = engine.render(plan, clip.seconds, seed, features, renderer, steps, guidance, report)
+    mastered = engine.mix(layers, loudness, peak, report)
+    wanted = samples(clip.seconds)
+    audio = mastered.audio if layers else np.zeros((2, wanted), np.float32)
+    assert audio.shape == (2, wanted), f"the mix has {audio.shape[1]} samples, the picture {wanted}"
+    return Take(
+        source=Source.of(clip),
+        plan=plan,
+        layers=tuple(mastered.layers),
+        audio=audio,
+        mix=Mix(loudness, peak, mastered.loudness, mastered.true_peak, original),
+        settings=Settings(__version__, engine.model, renderer, seed, steps, guidance, caption, tuple(avoid)),
+    )
+
+
+def fitted(plan: Plan, clip: Clip) -> Plan:
+    """The plan, if it was made for a clip of this length."""
+    if abs(plan.seconds - clip.seconds) > 0.05:
+        raise UserError(
+            f"the plan is for {plan.seconds:g} s but {clip.name} lasts {float(clip.seconds):g} s; "
+            "set its 'seconds' and keep every event inside"
+        )
+    return plan
+
+
+def again(engine: Reasound, take: Take, clip: Clip, report: Report = quiet) -> Take:
+    """Make a take again from its own plan and settings: the same bytes on the same machine."""
+    if Source.of(clip).sha256 != take.source.sha256:
+        raise UserError(f"{clip.name} is not the clip that this take was made for ({take.source.name})")
+    s = take.settings
+    made = foley(
+        engine,
+        clip,
+        caption=s.caption,
+        avoid=s.avoid,
+        plan=take.plan,
+        renderer=s.renderer,  # type: ignore[arg-type]
+        seed=s.seed,
+        steps=s.steps,
+        guidance=s.guidance,
+        loudness=take.mix.target_loudness,
+        peak=take.mix.target_peak,
+        original=take.mix.original,
+        report=report,
+    )
+    return replace(made, parent=take.parent)

@@ -1,0 +1,277 @@
+"""The multimodal diffusion transformer of ThinkSound (arXiv 2506.21448, section 3.3; MMAudio, arXiv 2412.15322).
+
+One class for the released network of 1.28 billion parameters and for pocket. Given a noisy sound at a time of the
+flow and what is seen, moves, and is said, it tells the velocity towards the sound.
+
+B batch, L latents, C latent channels, Tv visual frames, Ts motion tokens, Tw words, D width.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from reasound.synthesis.blocks import Conv, GatedMLP, JointBlock, SoloBlock, modulated
+from reasound.synthesis.conditions import MASKS, TIMELINE_EXTRAS, Conditions
+from reasound.synthesis.rope import angles
+
+
+@dataclass(frozen=True, kw_only=True)
+class DiTConfig:
+    latent: int = 64
+    """Channels of the codec's latents."""
+    visual: int = 1024
+    sync: int = 768
+    caption: int = 1024
+    """Width of the caption's tokens; padded with zeros to that of the reasoning's."""
+    reasoning: int = 2048
+    text_tokens: int = 77
+    """Exact number of tokens of caption and of reasoning; 0: any number, padding masked."""
+    sync_period: int = 8
+    """Motion tokens come in windows of this many, each with its learned position; 1: without positions."""
+    width: int = 1024
+    heads: int = 16
+    joint_layers: int = 7
+    """Layers in which latents, visual and text tokens attend to each other."""
+    solo_layers: int = 14
+    kernel: int = 3
+    """Of the convolutions that read the latents and of the solo layers."""
+    expand: float = 4.0
+    """Of the MLPs: they are 2/3 * expand * width wide, rounded up to a multiple of `round_to`."""
+    round_to: int = 256
+    context: bool = False
+    """Also read latents of existing sound, and masks that say what they are (`conditions.MASKS`)."""
+    timeline: int = 0
+    """Width of the sentence vectors of the timeline; 0: no timeline."""
+
+    @property
+    def inner(self) -> int:
+        return -(-int(2 * int(self.width * self.expand) / 3) // self.round_to) * self.round_to
+
+
+def thinksound() -> DiTConfig:
+    """The released network."""
+    return DiTConfig()
+
+
+def pocket(sync: int) -> DiTConfig:
+    """Small enough for a laptop's CPU. `sync` is the number of motion statistics in a frame."""
+    return DiTConfig(
+        visual=384,
+        sync=sync,
+        caption=384,
+        reasoning=384,
+        text_tokens=0,
+        sync_period=1,
+        width=192,
+        heads=6,
+        joint_layers=2,
+        solo_layers=4,
+        expand=3.0,
+        round_to=64,
+        context=True,
+        timeline=384,
+    )
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Conditions after all that does not depend on noise or time: made once a clip, used in every step."""
+
+    visual: Tensor  # [B, Tv, D]
+    text: Tensor  # [B, Tw, D]
+    mask: Tensor | None  # [B, 1, 1, L + Tv + Tw], False where a word is padding
+    frames: Tensor  # [B, L, D]  what moves and what the timeline asks for, in each latent frame
+    whole: Tensor  # [B, D]  the clip in one vector
+    context: Tensor | None  # [B, L, C + masks]
+    turns: tuple[Tensor, Tensor]  # rotary tables of latents and of visual tokens
+
+
+class Embed(nn.Sequential):
+    """A condition's way in: projection, SiLU, gated MLP."""
+
+    def __init__(self, inputs: int, config: DiTConfig, kernel: int, mlp_kernel: int) -> None:
+        super().__init__(
+            Conv(inputs, config.width, kernel), nn.SiLU(), GatedMLP(config.width, config.inner, mlp_kernel)
+        )
+
+
+class TimeEmbed(nn.Module):
+    """The time of the flow as a vector. Frequencies run from 10 000 down to 1, so t must stay in float32."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.width = width
+        self.mlp = nn.Sequential(nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width))
+        for layer in (self.mlp[0], self.mlp[2]):
+            nn.init.normal_(layer.weight, std=0.02)
+            nn.init.zeros_(layer.bias)
+
+    def frequencies(self, device: torch.device) -> Tensor:
+        """[D / 2] in exactly this order of float32 operations: one unit in the last place is audible in the flow."""
+        power = 10_000 ** (torch.arange(0, self.width, 2, dtype=torch.float32, device=device) / self.width)
+        return (1.0 / power) * 10_000
+
+    def forward(self, t: Tensor) -> Tensor:
+        """[B] -> [B, D]."""
+        phase = t.float()[:, None] * self.frequencies(t.device)
+        embedded: Tensor = self.mlp(torch.cat([phase.cos(), phase.sin()], -1))
+        return embedded
+
+
+class Final(nn.Module):
+    def __init__(self, config: DiTConfig) -> None:
+        super().__init__()
+        self.modulate = nn.Linear(config.width, 2 * config.width)
+        self.out = Conv(config.width, config.latent, 7)
+        for parameter in (*self.modulate.parameters(), *self.out.parameters()):
+            nn.init.zeros_(parameter)
+
+    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
+        shift, scale = self.modulate(condition).chunk(2, dim=-1)
+        out: Tensor = self.out(modulated(x, shift, scale))
+        return out
+
+
+def upsampled(x: Tensor, length: int) -> Tensor:
+    """[B, T, D] -> [B, length, D], the nearest frame. The index is computed in float32, as in the released code:
+    exact arithmetic picks other frames where the two rates meet."""
+    ratio = torch.tensor(x.shape[1] / length, dtype=torch.float32)
+    index = ((torch.arange(length, dtype=torch.float32) + 0.5) * ratio).long().clamp(max=x.shape[1] - 1)
+    return x[:, index.to(x.device)]
+
+
+class DiT(nn.Module):
+    def __init__(self, config: DiTConfig) -> None:
+        super().__init__()
+        self.config = c = config
+        self.latent_in = Embed(
+            c.latent * (2 if c.context else 1) + (MASKS if c.context else 0), c, c.kernel, c.kernel
+        )
+        self.visual_in = Embed(c.visual, c, 1, 3)
+        self.sync_in = Embed(c.sync, c, 7, 3)
+        self.text_in = Embed(c.reasoning, c, 1, 1)
+        self.timeline_in = Embed(c.timeline + TIMELINE_EXTRAS, c, 7, 3) if c.timeline else None
+        self.visual_whole = nn.Linear(c.width, c.width)
+        self.text_whole = nn.Linear(c.caption, c.width)
+        self.whole = GatedMLP(c.width, c.inner, 1)
+        self.time = TimeEmbed(c.width)
+        self.joint = nn.ModuleList(
+            JointBlock(c.width, c.heads, c.inner, last=i == c.joint_layers - 1) for i in range(c.joint_layers)
+        )
+        self.solo = nn.ModuleList(
+            SoloBlock(c.width, c.heads, c.inner, c.kernel) for _ in range(c.solo_layers)
+        )
+        self.final = Final(c)
+        # What stands for an input that is not given. A masked text is one learned token when it is empty.
+        self.empty_visual = nn.Parameter(torch.zeros(1, c.visual))
+        self.empty_sync = nn.Parameter(torch.zeros(1, c.sync))
+        self.empty_caption = nn.Parameter(torch.zeros(c.text_tokens or 1, c.caption))
+        self.empty_reasoning = nn.Parameter(torch.zeros(c.text_tokens or 1, c.reasoning))
+        self.empty_timeline = (
+            nn.Parameter(torch.zeros(1, c.timeline + TIMELINE_EXTRAS)) if c.timeline else None
+        )
+        self.sync_place = nn.Parameter(torch.zeros(c.sync_period, c.sync)) if c.sync_period > 1 else None
+
+    def forward(self, x: Tensor, t: Tensor, conditions: Conditions) -> Tensor:
+        """Noisy latents [B, C, L] at times t [B] -> velocity [B, C, L]."""
+        return self.velocity(x, t, self.prepare(conditions, x.shape[2]))
+
+    def velocity(self, x: Tensor, t: Tensor, given: Prepared) -> Tensor:
+        """As `forward`, for conditions that are prepared already. t is [B] or one time for all."""
+        h = x.transpose(1, 2)  # [B, L, C]
+        if given.context is not None:
+            h = torch.cat([h, given.context], -1)
+        h = self.latent_in(h)  # [B, L, D]
+        whole = (self.time(t.expand(len(x))) + given.whole)[:, None]  # [B, 1, D]
+        frames = F.silu(whole + given.frames)  # [B, L, D]
+        whole = F.silu(whole)
+        streams, turns = (h, given.visual, given.text), (*given.turns, None)
+        for joint in self.joint:
+            streams = joint(streams, (frames, whole, whole), turns, given.mask)
+        h = streams[0]
+        for solo in self.solo:
+            h = solo(h, frames, given.turns[0])
+        velocity: Tensor = self.final(h, frames)
+        return velocity.transpose(1, 2)
+
+    def prepare(self, conditions: Conditions, latents: int) -> Prepared:
+        """All that does not depend on x and t, for sounds of so many latents. ValueError where inputs do not fit."""
+        c = self.config
+        self._check(conditions, latents)
+        visual = conditions.filled("visual", self.empty_visual)
+        sync = conditions.filled("sync", self.empty_sync)
+        if self.sync_place is not None:
+            sync = sync + self.sync_place.repeat(sync.shape[1] // c.sync_period, 1)
+        caption, caption_mask = conditions.words("caption", self.empty_caption)
+        reasoning, reasoning_mask = conditions.words("reasoning", self.empty_reasoning)
+
+        visual = self.visual_in(visual)
+        text = self.text_in(torch.cat([F.pad(caption, (0, c.reasoning - c.caption)), reasoning], 1))
+        whole = self.whole(
+            self.visual_whole(visual.mean(1)) + self.text_whole(conditions.gist(caption, caption_mask))
+        )
+        frames = upsampled(self.sync_in(sync), latents)
+        if self.timeline_in is not None:
+            assert self.empty_timeline is not None
+            frames = frames + self.timeline_in(conditions.filled("timeline", self.empty_timeline))
+
+        mask = None
+        if caption_mask is not None and reasoning_mask is not None:
+            mask = F.pad(
+                torch.cat([caption_mask, reasoning_mask], 1), (latents + visual.shape[1], 0), value=True
+            )
+            mask = mask[:, None, None]
+        head, device = c.width // c.heads, visual.device
+        turns = (
+            angles(latents, head, device=device),
+            angles(visual.shape[1], head, latents / visual.shape[1], device=device),
+        )
+        context = conditions.heard(latents, c.latent) if c.context else None
+        return Prepared(visual, text, mask, frames, whole, context, turns)
+
+    def _check(self, conditions: Conditions, latents: int) -> None:
+        c = self.config
+        for name, width in (
+            ("visual", c.visual),
+            ("sync", c.sync),
+            ("caption", c.caption),
+            ("reasoning", c.reasoning),
+        ):
+            found = getattr(conditions, name).shape[-1]
+            if found != width:
+                raise ValueError(f"the {name} features are {found} wide; this model reads {width}")
+        if conditions.sync.shape[1] % c.sync_period:
+            raise ValueError(
+                f"{conditions.sync.shape[1]} motion tokens are not a multiple of {c.sync_period}"
+            )
+        for name in ("caption", "reasoning"):
+            count, masked = (
+                getattr(conditions, name).shape[1],
+                getattr(conditions, f"{name}_mask") is not None,
+            )
+            if c.text_tokens and (count != c.text_tokens or masked):
+                raise ValueError(
+                    f"this model reads {c.text_tokens} {name} tokens without a mask, not {count}"
+                )
+            if not c.text_tokens and not masked:
+                raise ValueError(f"this model needs a mask for the {name} tokens")
+        for name, wanted in (("timeline", c.timeline > 0), ("context", c.context)):
+            given = getattr(conditions, name)
+            if given is not None and not wanted:
+                raise ValueError(f"this model has no {name} input")
+            if given is not None and given.shape[1] != latents:
+                raise ValueError(f"the {name} has {given.shape[1]} frames for {latents} latents")
+        if c.timeline and conditions.timeline is None:
+            raise ValueError("this model needs a timeline; mark it as missing where there is none")
+
+
+def build(settings: dict[str, object]) -> DiT:
+    """A DiT from the fields of its configuration, as `checkpoints.store` reads them. TypeError for unknown ones."""
+    unknown = set(settings) - {f.name for f in fields(DiTConfig)}
+    if unknown:
+        raise TypeError(f"unknown setting {sorted(unknown)[0]!r}")
+    return DiT(replace(DiTConfig(), **settings))  # type: ignore[arg-type]

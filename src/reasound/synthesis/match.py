@@ -1,0 +1,223 @@
+"""Which recordings fit: by words, class, material, length and quality; and the cuts of them that an event plays."""
+
+from __future__ import annotations
+
+import logging
+from collections import OrderedDict, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import soxr
+from numpy.typing import NDArray
+
+from reasound.checkpoints.catalog import sounds
+from reasound.data.manifest import Hit, Recording, read_manifest
+from reasound.data.measure import Manner
+from reasound.errors import UserError
+from reasound.timeline import SAMPLE_RATE
+
+Audio = NDArray[np.float32]
+"""[C, N] at 44.1 kHz."""
+
+SURE = 0.5
+"""Cosine of two captions above which they speak of the same sound; below it we say that we guess."""
+_CLOSE = 0.05  # series whose score is this near to the best are equally good, and the seed picks one
+_CACHED = 64 * 2**20  # bytes of decoded sound that are kept
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Match:
+    """A recording and how well it fits."""
+
+    recording: Recording
+    score: float
+    likeness: float
+    """Cosine between the wanted words and its best caption, -1 to 1."""
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A piece of a recording that can be put on an onset. Seconds from the start of its file."""
+
+    recording: Recording
+    start: float
+    onset: float
+    end: float
+    level: float
+    """Loudest 100 ms, K-weighted, dBFS."""
+
+    @classmethod
+    def of(cls, recording: Recording, first: Hit, last: Hit) -> Cut:
+        return cls(recording, first.start, first.onset, last.end, max(first.level, last.level))
+
+
+class Library:
+    """The recordings of a sound library. Audio is decoded when first needed and kept while there is room."""
+
+    def __init__(self, folder: Path) -> None:
+        """UserError where the folder holds no readable library."""
+        self.folder = folder
+        self.recordings = read_manifest(folder / "manifest.jsonl")
+        if not self.recordings:
+            raise UserError(f"the sound library {folder} is empty; build it with recipes/pocket_sounds.py")
+        self._decoded: OrderedDict[tuple[str, int, int], Audio] = OrderedDict()
+
+    @classmethod
+    def load(cls, folder: Path | None = None) -> Library:
+        """From a folder with manifest.jsonl, captions.npz and audio/; without one, the installed library."""
+        return cls(folder or sounds())
+
+    @cached_property
+    def series(self) -> dict[str, list[Recording]]:
+        found: dict[str, list[Recording]] = defaultdict(list)
+        for r in self.recordings:
+            found[r.series].append(r)
+        return dict(found)
+
+    @cached_property
+    def classes(self) -> dict[str, list[int]]:
+        """Class -> places in `recordings`."""
+        found: dict[str, list[int]] = defaultdict(list)
+        for i, r in enumerate(self.recordings):
+            found[r.sound_class].append(i)
+        return dict(found)
+
+    @cached_property
+    def _captions(self) -> tuple[dict[str, int], NDArray[np.float32], NDArray[np.int64], NDArray[np.int64]]:
+        """Caption -> row, rows [K, 384], and for every recording where its run of rows starts in a flat list."""
+        with np.load(self.folder / "captions.npz") as stored:
+            names, vectors = [str(c) for c in stored["captions"]], stored["vectors"].astype(np.float32)
+        row = {name: i for i, name in enumerate(names)}
+        flat = [row[caption] for r in self.recordings for caption in r.captions]
+        starts = np.cumsum([0, *(len(r.captions) for r in self.recordings[:-1])])
+        return row, vectors, np.array(flat), starts
+
+    def likeness(self, text: str) -> NDArray[np.float32]:
+        """Cosine between a text and the best caption of every recording, in their order."""
+        row, vectors, flat, starts = self._captions
+        if text in row:  # a caption of our own needs no language model
+            wanted = vectors[row[text]]
+        else:
+            from reasound.perception.text import MiniLM
+
+            wanted = MiniLM.load().encode([text])[0]
+        return np.maximum.reduceat((vectors @ wanted)[flat], starts)
+
+    def find(self, text: str, sound_class: str = "", material: str = "", k: int = 10) -> list[Match]:
+        """The k recordings that fit best, best first.
+
+        A class that the library has is binding; one that it lacks only makes its own group more likely. ValueError
+        where neither words nor a class are given.
+        """
+        if not text and not sound_class:
+            raise ValueError("say what to look for: some words, a class, or both")
+        like = self.likeness(text or sound_class.replace("/", " ").replace("_", " "))
+        group = sound_class.split("/")[0]
+        places = self.classes.get(sound_class, range(len(self.recordings)))
+        wanted = set(material.split()) - {"and"}
+        matches = []
+        for i in places:
+            r = self.recordings[i]
+            score = float(like[i]) + 0.3 * r.quality
+            if sound_class and r.sound_class != sound_class and r.sound_class.split("/")[0] == group:
+                score += 0.15
+            if wanted and r.material:
+                score += 0.12 if wanted & set(r.material.split()) else -0.08
+            matches.append(Match(r, score, float(like[i])))
+        return sorted(matches, key=lambda m: (-m.score, m.recording.id))[:k]
+
+    def instrument(
+        self,
+        text: str,
+        sound_class: str,
+        material: str,
+        rng: np.random.Generator,
+        takes: int = 1,
+        texture: bool = False,
+    ) -> list[Recording]:
+        """Recordings of one thing, the same dog or the same floor, best first; `takes` is how many would be useful.
+
+        A `texture` that lasts is looked for among recordings that last. Where the words alone must choose and nothing
+        is like them, the nearest recordings are taken and the log says so.
+        """
+        matches = self.find(text, sound_class, material, k=400)
+        if sound_class not in self.classes:
+            nearest = max(matches, key=lambda m: m.likeness)
+            if nearest.likeness < SURE:
+                log.warning(
+                    "nothing in the sound library is like %r; %r is the nearest (likeness %.2f)",
+                    text,
+                    nearest.recording.caption,
+                    nearest.likeness,
+                )
+            # Only what sounds the same way can take turns with the best one.
+            matches = [m for m in matches if m.recording.sound_class == matches[0].recording.sound_class]
+        by_series: dict[str, list[Match]] = defaultdict(list)
+        for match in matches:
+            by_series[match.recording.series].append(match)
+        scored = []
+        for members in by_series.values():
+            best = [m.score for m in members[:3]]
+            pieces = sum(max(len(m.recording.hits), 1) for m in members)
+            score = sum(best) / len(best) + 0.1 * min(pieces, takes, 6) / max(min(takes, 6), 1)
+            if texture:
+                longest = max(m.recording.seconds for m in members)
+                steady = any(m.recording.kind == "texture" for m in members)
+                score += 0.15 * steady + 0.03 * float(np.clip(np.log2(longest / 4), -2, 2))
+            scored.append((score, members))
+        best_score = max(score for score, _ in scored)
+        close = sorted(
+            (m for score, m in scored if score >= best_score - _CLOSE),
+            key=lambda members: members[0].recording.id,
+        )
+        chosen = close[int(rng.integers(len(close)))]
+        return [m.recording for m in chosen]
+
+    def read(self, recording: Recording, start: float = 0.0, end: float | None = None) -> Audio:
+        """[C, N] of a part of a recording, seconds from its start; only that part is decoded."""
+        rate = recording.rate
+        first = max(int(start * rate), 0)
+        last = int((recording.seconds if end is None else min(end, recording.seconds)) * rate) + 1
+        key = (recording.id, first, last)
+        if key in self._decoded:
+            self._decoded.move_to_end(key)
+            return self._decoded[key]
+        sound, _ = soundfile.read(
+            self.folder / recording.file, start=first, stop=last, always_2d=True, dtype="float32"
+        )
+        if rate != SAMPLE_RATE:
+            sound = soxr.resample(sound, rate, SAMPLE_RATE, "HQ")
+        audio = np.ascontiguousarray(sound.T, np.float32)
+        audio.flags.writeable = False  # it is shared
+        self._decoded[key] = audio
+        while len(self._decoded) > 1 and sum(a.nbytes for a in self._decoded.values()) > _CACHED:
+            self._decoded.popitem(last=False)
+        return audio
+
+
+def cuts(recordings: Sequence[Recording], manner: Manner) -> list[Cut]:
+    """What can be put on an onset: every single hit, or, for what happens `whole`, each recording from its first
+    attack to its end. Weak hits and scraps are left out where there are better ones."""
+    found = []
+    for r in recordings:
+        hits = r.hits or (Hit(0.0, 0.0, r.seconds, r.loudness),)
+        if manner in ("whole", "texture"):
+            loudest = max(hit.level for hit in hits)
+            found.append(Cut(r, hits[0].start, hits[0].onset, hits[-1].end, loudest))
+        else:
+            found += [Cut.of(r, hit, hit) for hit in hits]
+    least = 0.12 if manner == "call" else 0.04
+    loudest = max(c.level for c in found)
+    good = [c for c in found if c.level >= loudest - 14 and c.end - c.onset >= least]
+    return good or found
+
+
+def phrases(recordings: Sequence[Recording]) -> list[Cut]:
+    """Whole series of hits as they were recorded: a dog that barks three times keeps its own rhythm."""
+    return cuts(recordings, "whole")

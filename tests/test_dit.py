@@ -1,0 +1,225 @@
+"""The DiT against recorded outputs of the released code, and its own inputs against what they promise."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from golden import recipe
+from reasound.checkpoints import official
+from reasound.checkpoints.store import fill
+from reasound.synthesis.conditions import BESIDE, INPUTS, KEEP, Conditions, batched
+from reasound.synthesis.dit import DiT, DiTConfig, pocket, thinksound
+from reasound.synthesis.flow import guided, integrate, sampling_times
+
+GOLDEN = Path(__file__).parent / "golden"
+LATENTS = 32
+
+
+@pytest.fixture(scope="module")
+def golden() -> dict[str, np.ndarray]:
+    with np.load(GOLDEN / "tiny_dit.npz") as archive:
+        return dict(archive)
+
+
+@pytest.fixture(scope="module")
+def theirs() -> dict[str, Tensor]:
+    keys = json.loads((GOLDEN / "tiny_dit.keys.json").read_text())["keys"]
+    return {name: torch.from_numpy(recipe.weights(name, shape)) for name, shape in keys.items()}
+
+
+@pytest.fixture(scope="module")
+def model(theirs: dict[str, Tensor]) -> DiT:
+    config = DiTConfig(latent=16, visual=48, sync=40, width=64, heads=4, joint_layers=2, solo_layers=2)
+    model = DiT(config)
+    fill(model, official.dit(theirs, heads=4), "the golden weights")
+    return model.eval().requires_grad_(False)
+
+
+def clip(i: int, visual: int = 12) -> Conditions:
+    """One recorded clip."""
+
+    def one(tag: str, *shape: int, scale: float = 1.0) -> Tensor:
+        return torch.from_numpy(recipe.inputs(f"{tag}{i}", shape, scale))[None]
+
+    return Conditions(
+        visual=one("clip", visual, 48),
+        sync=one("sync", 40, 40),
+        caption=one("text", 77, 1024),
+        reasoning=one("t5", 77, 2048, scale=0.5),
+        missing=torch.zeros(1, len(INPUTS), dtype=torch.bool),
+    )
+
+
+BOTH = batched([clip(0), clip(1)])
+X = torch.from_numpy(recipe.inputs("latent", (2, 16, LATENTS)))
+NOISE = torch.from_numpy(recipe.inputs("noise", (2, 16, LATENTS)))
+T = torch.tensor([0.9, 0.3])
+
+
+def with_caption_vector() -> Conditions:
+    vectors = torch.stack([torch.from_numpy(recipe.inputs(f"textg{i}", (1024,))) for i in (0, 1)])
+    return replace(BOTH, pooled=vectors)
+
+
+def without_second_video() -> Conditions:
+    missing = BOTH.missing.clone()
+    missing[1, [INPUTS.index("visual"), INPUTS.index("sync")]] = True
+    return replace(BOTH, missing=missing)
+
+
+def of_wrong_length() -> Conditions:
+    """The released code cuts or pads with zeros what does not fit; we refuse, so the caller has to do it."""
+    visual = torch.cat([clip(0, 14).visual, clip(1, 14).visual])[:, :12]
+    return replace(BOTH, visual=visual, sync=F.pad(BOTH.sync[:, :32], (0, 0, 0, 8)))
+
+
+def velocity(model: DiT, conditions: Conditions, scale: float, rescale: float = 0.0):  # noqa: ANN201
+    halves = batched([conditions, conditions.unconditioned()])
+    given = model.prepare(halves, LATENTS)
+    return guided(lambda x, t: model.velocity(x, t.repeat(2) if t.ndim else t, given), scale, rescale)
+
+
+@pytest.mark.parametrize(
+    ("name", "conditions", "scale", "rescale"),
+    [
+        ("flow_cfg5", BOTH, 5.0, 0.0),
+        ("flow_cfg5_phi07", BOTH, 5.0, 0.7),
+        ("flow_cfg5_b1", BOTH.map(lambda v: v[:1]), 5.0, 0.0),
+        ("flow_cfg5_globaltext", with_caption_vector(), 5.0, 0.0),
+        ("flow_cfg5_novideo", without_second_video(), 5.0, 0.0),
+        ("flow_cfg5_shortsync_longclip", of_wrong_length(), 5.0, 0.0),
+    ],
+)
+def test_guided_velocities_are_those_of_the_released_code(
+    model: DiT, golden: dict, name: str, conditions: Conditions, scale: float, rescale: float
+) -> None:
+    count = len(conditions)
+    out = velocity(model, conditions, scale, rescale)(X[:count], T[:count])
+    np.testing.assert_allclose(out.numpy(), golden[name], rtol=0, atol=2e-4)
+
+
+def test_the_plain_velocity_is_that_of_the_released_code(model: DiT, golden: dict) -> None:
+    np.testing.assert_allclose(model(X, T, BOTH).numpy(), golden["flow_cfg1"], rtol=0, atol=2e-4)
+
+
+@pytest.mark.parametrize(
+    ("name", "steps", "scale", "start"),
+    [
+        ("sample4_cfg5", 4, 5.0, 1.0),
+        ("sample24_cfg5", 24, 5.0, 1.0),
+        ("sample24_cfg1", 24, 1.0, 1.0),
+        ("sample4_cfg5_sigma07", 4, 5.0, 0.7),
+    ],
+)
+def test_samples_are_those_of_the_released_code(
+    model: DiT, golden: dict, name: str, steps: int, scale: float, start: float
+) -> None:
+    out = integrate(velocity(model, BOTH, scale), NOISE, sampling_times(steps, start))
+    np.testing.assert_allclose(out.numpy(), golden[name], rtol=0, atol=2e-4)
+
+
+def test_tables_are_equal_to_the_bit(model: DiT, golden: dict) -> None:
+    np.testing.assert_array_equal(model.time.frequencies(torch.device("cpu")).numpy(), golden["t_freqs"])
+    latent, visual = model.prepare(BOTH, LATENTS).turns
+    for table, name in ((latent, "latent_rot"), (visual, "clip_rot")):
+        cos, sin = table
+        np.testing.assert_array_equal(cos.numpy(), golden[name].reshape(-1, 8, 2, 2)[:, :, 0, 0])
+        np.testing.assert_array_equal(sin.numpy(), golden[name].reshape(-1, 8, 2, 2)[:, :, 1, 0])
+
+
+def test_unknown_and_missing_names_are_refused(theirs: dict[str, Tensor], model: DiT) -> None:
+    with pytest.raises(ValueError, match=r"'model\.model\.novelty\.weight' is not part of"):
+        official.dit({**theirs, "model.model.novelty.weight": torch.zeros(1)}, heads=4)
+    short = official.dit(theirs, heads=4)
+    del short["solo.1.out.bias"]
+    with pytest.raises(ValueError, match=r"lacks the tensor 'solo\.1\.out\.bias'"):
+        fill(model, short, "the golden weights")
+
+
+def test_the_released_network_has_its_size() -> None:
+    with torch.device("meta"):
+        model = DiT(thinksound())
+    assert sum(p.numel() for p in model.parameters()) == 1_277_117_632
+
+
+SMALL = replace(
+    pocket(sync=5), width=32, heads=2, solo_layers=1, visual=12, caption=12, reasoning=12, timeline=12
+)
+
+
+@pytest.fixture(scope="module")
+def small() -> DiT:
+    """Pocket's inputs, with weights that are not zero anywhere."""
+    model = DiT(SMALL)
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for p in model.parameters():
+            p.add_(0.1 * torch.randn(p.shape, generator=generator))
+    return model.eval().requires_grad_(False)
+
+
+def given(words: int = 7, latents: int = 20, seed: int = 0) -> Conditions:
+    g = torch.Generator().manual_seed(seed)
+    draw = lambda *shape: torch.randn(1, *shape, generator=g)  # noqa: E731
+    real = torch.arange(words)[None] < 5
+    return Conditions(
+        visual=draw(8, 12),
+        sync=draw(25, 5),
+        caption=draw(5, 12).repeat(1, 2, 1)[:, :words],
+        reasoning=draw(5, 12).repeat(1, 2, 1)[:, :words],
+        missing=torch.zeros(1, len(INPUTS), dtype=torch.bool),
+        caption_mask=real,
+        reasoning_mask=real.clone(),
+        pooled=draw(12),
+        timeline=draw(latents, 16),
+        context=draw(latents, 64),
+        mask=F.one_hot(torch.tensor([[KEEP, BESIDE] * (latents // 2)]), 4).float(),
+    )
+
+
+def test_padding_is_never_heard(small: DiT) -> None:
+    x, t = torch.randn(1, 64, 20, generator=torch.Generator().manual_seed(2)), torch.tensor([0.5])
+    long, short = given(words=9), given(words=5)
+    torch.testing.assert_close(small(x, t, long), small(x, t, short), rtol=0, atol=1e-5)
+    louder = replace(long, caption=long.caption + 100 * ~long.caption_mask[..., None])
+    torch.testing.assert_close(small(x, t, louder), small(x, t, short), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", INPUTS)
+def test_every_input_is_heard_and_can_be_missing(small: DiT, name: str) -> None:
+    x, t = torch.randn(1, 64, 20, generator=torch.Generator().manual_seed(2)), torch.tensor([0.5])
+    conditions, other = given(), given(seed=9)
+    changed = replace(conditions, **{name: getattr(other, name)})
+    full = small(x, t, conditions)
+    assert (small(x, t, changed) - full).abs().max() > 1e-3
+    missing = small(x, t, conditions.without([name]))
+    assert (missing - full).abs().max() > 1e-3
+    torch.testing.assert_close(small(x, t, changed.without([name])), missing, rtol=0, atol=1e-5)
+
+
+def test_an_item_does_not_hear_its_neighbours(small: DiT) -> None:
+    x, t = torch.randn(3, 64, 20, generator=torch.Generator().manual_seed(2)), torch.tensor([0.5])
+    together = small(x, t, batched([given(), given(words=9, seed=3), given(seed=4).without(["caption"])]))
+    torch.testing.assert_close(together[:1], small(x[:1], t, given()), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"visual": torch.zeros(1, 8, 13)}, "the visual features are 13 wide; this model reads 12"),
+        ({"timeline": torch.zeros(1, 21, 16)}, "the timeline has 21 frames for 20 latents"),
+        ({"timeline": None}, "needs a timeline"),
+        ({"caption_mask": None}, "needs a mask for the caption tokens"),
+    ],
+)
+def test_what_does_not_fit_is_named(small: DiT, change: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        small.prepare(replace(given(), **change), 20)

@@ -1,0 +1,87 @@
+"""The rules of docs/architecture.md that no other test would notice being broken."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SOURCE = ROOT / "src" / "reasound"
+MODULES = sorted(SOURCE.rglob("*.py"))
+
+# Each group may import itself and what stands in its list.
+BASE = ["errors", "timeline", "plan", "take"]
+MAY_IMPORT = {
+    "errors": [],
+    "timeline": [],
+    "plan": ["errors", "timeline"],
+    "take": ["errors", "timeline", "plan", "media"],
+    "media": ["errors", "timeline"],
+    "checkpoints": ["errors", "synthesis"],
+    "mixing": [*BASE],
+    "perception": [*BASE, "media", "checkpoints"],
+    "reasoning": [*BASE, "perception"],
+    "synthesis": [*BASE, "media", "mixing", "perception", "reasoning", "checkpoints", "data.manifest"],
+    "pipeline": [*BASE, "media", "mixing", "perception", "reasoning", "synthesis", "checkpoints"],
+    "stages": [*BASE, "pipeline", "media", "mixing", "perception", "reasoning", "synthesis"],
+    "export": [*BASE, "media", "mixing"],
+    "data": [*BASE, "media", "mixing", "perception", "reasoning", "synthesis", "checkpoints"],
+    "training": [*BASE, "data", "media", "mixing", "perception", "synthesis", "checkpoints"],
+    "evaluation": [*BASE, "data", "media", "mixing", "perception", "synthesis", "checkpoints", "pipeline"],
+    "doctor": [*BASE, "pipeline", "checkpoints"],
+    "cli": [*BASE, "pipeline", "stages", "export", "doctor", "media", "evaluation", "training"],
+}
+
+
+def imports(path):
+    """(module below reasound, whether it is only for type checkers)"""
+    tree = ast.parse(path.read_text())
+    typing_only = {
+        node
+        for branch in ast.walk(tree)
+        if isinstance(branch, ast.If) and "TYPE_CHECKING" in ast.dump(branch.test)
+        for node in ast.walk(branch)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "reasound":
+            names = [node.module] if node.module != "reasound" else [f"reasound.{n.name}" for n in node.names]
+        elif isinstance(node, ast.Import):
+            names = [n.name for n in node.names if n.name.split(".")[0] == "reasound"]
+        else:
+            continue
+        for name in names:
+            yield name.removeprefix("reasound").lstrip("."), node in typing_only
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(SOURCE)))
+def test_dependencies_run_one_way(path):
+    group = path.relative_to(SOURCE).with_suffix("").parts[0]
+    if group == "__init__":
+        return
+    allowed = [group, *MAY_IMPORT[group]]
+    for name, typing_only in imports(path):
+        if name and name != "__version__" and not typing_only:
+            assert any(name == a or name.startswith(a + ".") for a in allowed), f"{group} imports {name}"
+
+
+def test_importing_is_quick_and_silent():
+    code = "import sys, reasound; print([m for m in ('torch', 'cv2', 'av', 'numpy') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]" and done.stderr == ""
+
+
+@pytest.mark.parametrize("name", ["torchvision", "torchaudio", "transformers", "scipy", "einops"])
+def test_what_is_never_a_hard_dependency_is_never_imported_at_the_top(name):
+    for path in MODULES:
+        for node in ast.parse(path.read_text()).body:
+            names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            assert all(n.split(".")[0] != name for n in names), f"{path.name} imports {name}"
+
+
+def test_every_public_module_says_what_it_is_for():
+    for path in MODULES:
+        tree = ast.parse(path.read_text())
+        assert ast.get_docstring(tree) or not tree.body, f"{path.relative_to(ROOT)} has no docstring"
