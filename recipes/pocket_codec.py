@@ -34,7 +34,7 @@ def pocket_codec(minutes: float = 70.0) -> CodecTraining:
 
 def pocket_codec_decoder(minutes: float = 50.0) -> CodecTraining:
     """The decoder alone, for latents that are in use already."""
-    return replace(pocket_codec(minutes), freeze_encoder=True, rate=1e-3, seed=1)
+    return replace(pocket_codec(minutes), freeze_encoder=True, seed=1)
 
 
 def main() -> None:

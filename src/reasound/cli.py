@@ -55,7 +55,10 @@ def foley(
     seed: Annotated[int, typer.Option(help="The same seed gives the same sound.")] = 0,
     steps: Annotated[int, typer.Option(help="Steps of the audio model.")] = STEPS,
     guidance: Annotated[float, typer.Option(help="How closely the audio model follows the plan.")] = GUIDANCE,
-    loudness: Annotated[float, typer.Option(help="Integrated loudness to reach, LUFS.")] = LOUDNESS,
+    loudness: Annotated[
+        float | None,
+        typer.Option(help=f"Integrated loudness to reach, LUFS; {LOUDNESS:g} unless nothing happens.", show_default=False),
+    ] = None,
     peak: Annotated[float, typer.Option(help="Highest true peak, dBTP.")] = PEAK,
     original: Annotated[
         str, typer.Option(help="The clip's own sound: drop, under (mixed below ours) or keep (second track).")
@@ -72,7 +75,7 @@ def foley(
     _between("--seed", seed, 0, 2**63 - 1)
     _between("--steps", steps, 1, 1000)
     _between("--guidance", guidance, 0, 50)
-    _between("--loudness", loudness, -70, 0)
+    _between("--loudness", LOUDNESS if loudness is None else loudness, -70, 0)
     _between("--peak", peak, -40, 0)
     output = Output.named(out or Path(f"{clip.stem}-foley"))
     output.check(force)

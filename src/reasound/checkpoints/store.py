@@ -107,10 +107,9 @@ def fill(model: nn.Module, tensors: Mapping[str, Tensor], name: str) -> None:
     for key, tensor in wanted.items():
         if key not in tensors:
             raise UserError(f"{name} lacks the tensor {key!r}")
-        if tensors[key].shape != tensor.shape:
-            raise UserError(
-                f"the tensor {key!r} of {name} has shape {list(tensors[key].shape)}; the model wants {list(tensor.shape)}"
-            )
+        found, needed = list(tensors[key].shape), list(tensor.shape)
+        if found != needed:
+            raise UserError(f"the tensor {key!r} of {name} has shape {found}; the model wants {needed}")
     for key in tensors:
         if key not in wanted:
             raise UserError(f"{name} has a tensor {key!r} that the model does not know")

@@ -90,7 +90,8 @@ def write_shard(
     """
     from safetensors.torch import save
 
-    notes, plans, tensors = Notes(text), [], {}
+    notes, plans = Notes(text), []
+    tensors: dict[str, Tensor] = {}
     for i, scene in enumerate(scenes):
         plans.append({"plan": scene.plan.to_dict(), "dry": scene.dry})
         sounds = {f"{i}/mix": scene.mix}
@@ -139,7 +140,7 @@ class Pool:
             self.read.add(name)
         return list(found)
 
-    def _items(self, facts: dict, tensors: dict[str, Tensor]) -> list[Item]:  # type: ignore[type-arg]
+    def _items(self, facts: dict, tensors: dict[str, Tensor]) -> list[Item]:
         for kind, table in (("vector", self.text.vectors), ("words", self.text.words)):
             table |= {t: tensors[f"{kind}/{k}"].numpy() for k, t in enumerate(facts[kind])}
         groups: dict[str, dict[str, Tensor]] = {}

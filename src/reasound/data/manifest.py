@@ -50,6 +50,8 @@ class Recording:
     """In order of time; one for a one_shot, none for a texture without attacks."""
     loudness: float
     """K-weighted level of the active part, dBFS."""
+    swell: float
+    """Standard deviation of its level over half seconds, dB: small for what goes on, large for what passes."""
     brightness: float
     """Spectral centroid of the active part, Hz."""
     quality: float

@@ -53,6 +53,14 @@ def loudness(audio: Audio, rate: int) -> float:
     return float(10 * np.log10(np.mean(10 ** (active / 10))))
 
 
+def swell(audio: Audio, rate: int) -> float:
+    """Standard deviation, dB, of the level over half seconds; what is 40 dB below the loudest counts as that."""
+    power = 10 ** (block_levels(audio, rate) / 10)  # every 25 ms
+    halves = power[: max(len(power) // 20, 1) * 20]
+    halves = halves.reshape(-1, 20).mean(1) if len(halves) >= 20 else halves.mean(keepdims=True)
+    return float(np.std(10 * np.log10(np.maximum(halves, halves.max() * 1e-4))))
+
+
 def brightness(audio: Audio, rate: int) -> float:
     """Spectral centroid in Hz, weighted by magnitude, of the whole sound."""
     spectrum = np.abs(np.fft.rfft(audio.mean(0)))
@@ -164,10 +172,13 @@ def _calls(env: NDArray[np.float64]) -> list[tuple[int, int, int]]:
             continue
         peak = smooth[begin:end].max()
         onset = begin + int(np.argmax(smooth[begin:end] >= 0.2 * peak))
-        before = ends[i - 1] + 5 if i else 0
-        start = max(before, begin - 120, 0)
-        after = begins[i + 1] - 5 if i + 1 < len(begins) else len(env)
-        found.append((int(min(start, onset)), int(onset), int(min(after, end + 400))))
+        # Two calls are parted at the quietest moment between them.
+        before = ends[i - 1] + int(np.argmin(smooth[ends[i - 1] : begin])) if i else 0
+        last = i + 1 == len(begins)
+        after = len(env) if last else end + int(np.argmin(smooth[end : begins[i + 1]]))
+        found.append(
+            (int(min(max(before, begin - 120), onset)), int(onset), int(min(max(after, end), end + 400)))
+        )
     return found
 
 

@@ -115,7 +115,8 @@ _TAGS = {
     "animal/small_mammal": "Rodents, rats, mice|Mouse|Squeak|Animal|Squeal",
     "animal/wings": "Bird flight, flapping wings|Flap|Pigeon, dove|Bird",
     "animal/monster": "Roar|Growling|Roaring cats (lions, tigers)|Snake|Hiss|Screaming|Animal|Wild animals|Groan|Grunt",
-    "voice/scream": "Screaming|Wail, moan|Yell|Shout|Crying, sobbing|Groan|Whimper|Baby cry, infant cry|Children shouting",
+    "voice/scream": "Screaming|Wail, moan|Yell|Shout|Crying, sobbing|Groan|Whimper|Baby cry, infant cry"
+    "|Children shouting",
     "voice/grunt": "Grunt|Groan|Sigh|Gasp|Wail, moan|Breathing|Shout|Yell|Screaming|Pant|Whimper",
     "voice/laugh": "Laughter|Baby laughter|Giggle|Snicker|Belly laugh|Chuckle, chortle",
     "voice/body": "Cough|Breathing|Snoring|Burping, eructation|Heart sounds, heartbeat|Heart murmur|Throat clearing"
@@ -137,8 +138,8 @@ _TAGS = {
     "vehicle/cart": "Rattle|Railroad car, train wagon|Clickety-clack|Creak|Roll|Clatter|Squeak|Skateboard|Vehicle",
     "machine/factory_engine": f"Mechanisms|{_ENGINE}|Vehicle|Pump (liquid)|Engine knocking|Gears|Hum|Throbbing"
     "|Vibration",
-    "machine/electric": "Mains hum|Static|Hum|Buzz|Crackle|Noise|White noise|Sizzle|Buzzer|Electric shaver, electric razor"
-    "|Electric toothbrush|Printer|Power tool",
+    "machine/electric": "Mains hum|Static|Hum|Buzz|Crackle|Noise|White noise|Sizzle|Buzzer"
+    "|Electric shaver, electric razor|Electric toothbrush|Printer|Power tool",
     "machine/steam_hiss": "Steam|Hiss|Spray|Sizzle|Frying (food)|White noise|Air brake|Boiling",
     "machine/clock_tick": "Clock|Tick|Tick-tock|Mechanisms|Clicking",
     "machine/appliance": "Vacuum cleaner|Blender|Hair dryer|Microwave oven|Mechanical fan|Air conditioning|Mechanisms"
@@ -152,10 +153,10 @@ _TAGS = {
     "instrument/snare_drum": f"Snare drum|Rimshot|Drum roll|{_DRUM}",
     "instrument/tom_hand_drum": f"Timpani|Tabla|{_DRUM}|Musical instrument|Snare drum|Bass drum",
     "instrument/cymbal": "Cymbal|Hi-hat|Percussion|Drum kit",
-    "instrument/small_percussion": "Percussion|Maraca|Tambourine|Rattle (instrument)|Wood block|Clapping|Finger snapping"
-    "|Cowbell|Hands|Mallet percussion|Marimba, xylophone|Rattle|Ding|Clang",
-    "instrument/guitar": "Guitar|Plucked string instrument|Acoustic guitar|Electric guitar|Bass guitar|Strum|Banjo|Harp"
-    "|Zither|Mandolin|Ukulele|Steel guitar, slide guitar|Sitar|Musical instrument|Harpsichord",
+    "instrument/small_percussion": "Percussion|Maraca|Tambourine|Rattle (instrument)|Wood block|Clapping"
+    "|Finger snapping|Cowbell|Hands|Mallet percussion|Marimba, xylophone|Rattle|Ding|Clang",
+    "instrument/guitar": "Guitar|Plucked string instrument|Acoustic guitar|Electric guitar|Bass guitar|Strum"
+    "|Banjo|Harp|Zither|Mandolin|Ukulele|Steel guitar, slide guitar|Sitar|Musical instrument|Harpsichord",
     "instrument/keyboard": "Keyboard (musical)|Piano|Electric piano|Organ|Electronic organ|Hammond organ|Harpsichord",
     "instrument/bowed_strings": "Bowed string instrument|String section|Violin, fiddle|Cello|Double bass|Orchestra",
     "instrument/brass": "Brass instrument|French horn|Trumpet|Trombone|Wind instrument, woodwind instrument|Shofar",

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import soxr
@@ -20,6 +19,7 @@ from torch import Tensor, nn
 
 from reasound.checkpoints import store
 from reasound.checkpoints.catalog import pocket
+from reasound.perception.labels import pad_same
 
 Floats = NDArray[np.float32]
 
@@ -95,21 +95,12 @@ class Network(nn.Module):
         self.head = nn.Linear(WIDTHS[-1], classes)
 
     def forward(self, patches: Tensor) -> tuple[Tensor, Tensor]:
-        x = F.relu(self.stem(pad_same(patches[:, None], 2)))  # [P, 32, 48, 32]
+        x = F.relu(self.stem(pad_same(patches[:, None], 3, 2)))  # [P, 32, 48, 32]
         for spread, mix, stride in zip(self.spread, self.mix, STRIDES, strict=True):
-            x = F.relu(spread(pad_same(x, stride)))
+            x = F.relu(spread(pad_same(x, 3, stride)))
             x = F.relu(mix(x))
         embedding = x.mean((2, 3))  # [P, 1024, 3, 2] -> [P, 1024]
         return torch.sigmoid(self.head(embedding)), embedding
-
-
-def pad_same(x: Tensor, stride: int, kernel: int = 3) -> Tensor:
-    """Zeros around [.., H, W] as TensorFlow's SAME pads: the odd one goes to the right and bottom."""
-    pads: list[int] = []
-    for size in (x.shape[-1], x.shape[-2]):
-        total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
-        pads += [total // 2, total - total // 2]
-    return F.pad(x, pads)
 
 
 def log_mel_patches(sound: Tensor) -> Tensor:
@@ -149,12 +140,9 @@ def _mono_16k(audio: ArrayLike, rate: int) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(mono))
 
 
-def _empty(fields: dict[str, Any]) -> Network:
-    with torch.device("meta"):  # the weights come from the file, so none are drawn
-        network = Network(len(fields["classes"]))
-    return network.to_empty(device="cpu")
-
-
 @lru_cache(maxsize=1)
 def _read(folder: Path) -> Yamnet:
-    return Yamnet(store.load(folder, KIND, _empty), store.read_config(folder, KIND)["classes"])
+    return Yamnet(
+        store.load(folder, KIND, lambda fields: Network(len(fields["classes"]))),
+        store.read_config(folder, KIND)["classes"],
+    )

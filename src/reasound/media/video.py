@@ -83,6 +83,8 @@ class Clip:
     time_base: Fraction
     stamps: tuple[int, ...]
     """Presentation timestamps of all frames of the file, in order, in units of `time_base`."""
+    decoding_times_only: bool = False
+    """The stamps are right, but the file does not say which frame has which (B frames in AVI)."""
     start: Fraction = Fraction(0)
     """Where this part begins, in seconds after the file's first frame."""
 
@@ -104,6 +106,7 @@ class Clip:
             tick = stream.time_base or Fraction(1, MICRO)
             rate = stream.average_rate or stream.guessed_rate or Fraction(0)
             stamps, length = timing(packets, tick, rate, path)
+            avi = container.format.name == "avi" and stream.codec_context.has_b_frames
             audio = best_audio(container)
             turn = Turn.of(first)
             # Pixels need not be square (DV, DVD): widen or narrow the picture as players do. Below 2% it is
@@ -119,13 +122,14 @@ class Clip:
                 width=width,
                 height=height,
                 turn=turn,
-                codec=stream.codec_context.name,
+                codec=stream.codec_context.codec.canonical_name,
                 pixel_format=first.format.name,
                 has_audio=audio is not None,
                 audio_rate=audio.codec_context.sample_rate if audio else 0,
                 stream=stream.index,
                 time_base=tick,
                 stamps=stamps,
+                decoding_times_only=bool(avi) and stamps == tuple(pts for pts, _, _ in packets),
             )
 
     @property
@@ -143,15 +147,15 @@ class Clip:
 
     def cut(self, start: float | Fraction, end: float | Fraction) -> Clip:
         """The part from `start` to `end` seconds, as a clip of its own."""
-        # A float is a little off what the caller means: 0.1 s, or the clip's very end.
-        begin, until = (Fraction(t).limit_denominator(MICRO) for t in (start, end))
-        if abs(until - self.seconds) <= Fraction(1, MICRO):
-            until = self.seconds
-        if not 0 <= begin < until <= self.seconds:
+        if not 0 <= start < end <= self.seconds + Fraction(1, MICRO):
             raise UserError(
                 f"cannot cut {float(start):g}-{float(end):g} s from {self.name}, "
                 f"which lasts {float(self.seconds):g} s"
             )
+        # A float is a little off what the caller means: 0.1 s, or the clip's very end.
+        begin, until = (Fraction(t).limit_denominator(MICRO) for t in (start, end))
+        if until > self.seconds - Fraction(1, MICRO):
+            until = self.seconds
         return replace(self, start=self.start + begin, seconds=until - begin)
 
     def times(self) -> NDArray[np.float64]:
@@ -238,7 +242,7 @@ class Clip:
         """(stamp, frame) in order, from the frame on screen at the stamp `wanted` or from before it."""
         # Far into the file, start at the key frame before the part. Where the index points elsewhere (the
         # first frame comes too late, or none comes) start at the beginning.
-        if wanted > self.stamps[0] + NEAR / self.time_base:
+        if wanted > self.stamps[0] + NEAR / self.time_base and not self.decoding_times_only:
             with opened(self.path) as container:
                 stream = self._stream(container)
                 container.seek(wanted, stream=stream)
@@ -249,7 +253,10 @@ class Clip:
                     yield from frames
                     return
         with opened(self.path) as container:
-            yield from timed_frames(container, self._stream(container))
+            frames = timed_frames(container, self._stream(container))
+            if self.decoding_times_only:  # decoders give frames in the order they are shown
+                frames = ((stamp, frame) for stamp, (_, frame) in zip(self.stamps, frames, strict=False))
+            yield from frames
 
     def _stream(self, container: InputContainer) -> VideoStream:
         stream = next(s for s in container.streams.video if s.index == self.stream)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from reasound.mixing.loudness import limit, loudness, true_peak
+from reasound.mixing.loudness import envelope, integrated, limiter_gain, loudness, true_peak, weighted_energy
 from reasound.mixing.spatial import pan_stereo
 from reasound.take import Layer
 
@@ -16,8 +16,8 @@ Audio = NDArray[np.float32]  # [2, N] at 44.1 kHz
 LOUDNESS, PEAK = -23.0, -1.0
 """LUFS and dBTP of EBU R 128."""
 MOST_LIMITING = 9.0
-"""dB that the limiter may take off the highest peak. Beyond it the mix stays quieter than asked for: a few clicks
-in silence would need so much gain for their loudness that only their limiter would be heard."""
+"""dB that the limiter may take off the highest peak. Beyond it the mix stays quieter than asked for: a few
+clicks in silence would need so much gain for their loudness that only the limiter would be heard."""
 CLOSE = 0.02
 """LU from the target at which we stop trying."""
 
@@ -62,8 +62,8 @@ def mix(layers: Sequence[Layer]) -> Audio:
 def master(layers: Sequence[Layer], target: float = LOUDNESS, peak: float = PEAK) -> Mastered:
     """Mix the layers and bring them to `target` LUFS with true peaks at or below `peak` dBTP.
 
-    Silence stays silence. Where the loudness cannot be had without the limiter taking more than 9 dB off a peak,
-    the mix stays quieter and `loudness` says what was reached.
+    Silence stays silence. Where the loudness cannot be had without the limiter taking more than 9 dB off a
+    peak, the mix stays quieter and `loudness` says what was reached.
     """
     parts = stems(layers)
     dry = _sum(parts)
@@ -82,19 +82,21 @@ def master(layers: Sequence[Layer], target: float = LOUDNESS, peak: float = PEAK
 
 def _curve(dry: Audio, target: float, peak: float) -> NDArray[np.float32]:
     """[N] gain for the whole mix: constant, times what the limiter does."""
-    before = loudness(dry)
-    if not np.isfinite(before):
+    energy, magnitude, ceiling = weighted_energy(dry), envelope(dry), 10 ** (peak / 20)
+    missing = target - integrated(energy)
+    if not np.isfinite(missing):
         return np.ones(dry.shape[1], np.float32)
-    most = peak - true_peak(dry) + MOST_LIMITING
-    gain = min(target - before, most)
+    most = float(ceiling / np.max(magnitude)) * 10 ** (MOST_LIMITING / 20)
+    gain = 1.0
     for _ in range(8):
-        louder = dry * np.float32(10 ** (gain / 20))
-        limited = limit(louder, peak)
-        missing = target - loudness(louder * limited)
-        if gain >= most or abs(missing) < CLOSE:
+        gain = min(gain * 10 ** (missing / 20), most)
+        curve = limiter_gain(gain * magnitude, ceiling) * np.float32(gain)
+        # The limiter moves slowly beside the K filters: filtering first and then turning down is as good.
+        missing = target - integrated(energy * curve**2)
+        if gain == most or abs(missing) < CLOSE:
             break
-        gain = min(gain + missing, most)
-    return limited * np.float32(10 ** (gain / 20))
+    # The moving gain itself may add a little between the samples (hundredths of a dB).
+    return curve / np.float32(max(1.0, 10 ** ((true_peak(dry * curve) - peak) / 20)))
 
 
 def _sum(parts: Sequence[Audio]) -> Audio:

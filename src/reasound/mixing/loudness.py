@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,13 +11,13 @@ from numpy.typing import NDArray
 from reasound.mixing.spatial import fast_length
 from reasound.timeline import SAMPLE_RATE
 
-Audio = NDArray[np.float32]  # [channels, N]
+Audio = NDArray[np.floating]  # [channels, N]
 BLOCK, HOP = 0.4, 0.1
 """Seconds of a gating block, and from one to the next."""
 SILENT, RELATIVE = -70.0, -10.0
 """Gates: LUFS, and LU below the mean of what passes the first."""
-OVERSAMPLING, TAPS = 4, 24
-"""True peak: 4 times, with 24 taps in each phase."""
+OVERSAMPLING, TAPS = 8, 24
+"""True peak: 8 times (BS.1770 wants at least 4), with 24 taps in each phase."""
 LOOKAHEAD = 128
 """Samples (2.9 ms) in which the limiter's gain moves to where a peak needs it."""
 RELEASE = 60.0
@@ -26,14 +27,16 @@ RELEASE = 60.0
 def loudness(audio: Audio, rate: int = SAMPLE_RATE) -> float:
     """Integrated loudness in LUFS of [channels, N], all channels weighted 1; -inf for silence.
 
-    Shorter than one block of 0.4 s, where BS.1770 defines nothing: the loudness of what there is, without gates.
+    Shorter than one block of 0.4 s, where BS.1770 defines nothing: the loudness of what there is, ungated.
     """
-    if audio.shape[1] == 0:
-        return -math.inf
-    energy = np.sum(k_weighted(audio, rate) ** 2, axis=0)
+    return integrated(weighted_energy(audio, rate), rate)
+
+
+def integrated(energy: NDArray[np.floating], rate: int = SAMPLE_RATE) -> float:
+    """LUFS of K-weighted energy [N]."""
     blocks = block_energies(energy, rate, BLOCK)
     if not len(blocks):
-        return _lufs(float(energy.mean()))
+        return _lufs(float(energy.mean())) if len(energy) else -math.inf
     heard = blocks[blocks > _energy(SILENT)]
     if not len(heard):
         return -math.inf
@@ -42,11 +45,11 @@ def loudness(audio: Audio, rate: int = SAMPLE_RATE) -> float:
 
 def momentary(audio: Audio, rate: int = SAMPLE_RATE, window: float = BLOCK) -> NDArray[np.float64]:
     """[T] LUFS of windows of 0.4 s (momentary) or 3 s (short-term), one every 0.1 s."""
-    blocks = block_energies(np.sum(k_weighted(audio, rate) ** 2, axis=0), rate, window)
+    blocks = block_energies(weighted_energy(audio, rate), rate, window)
     return 10 * np.log10(np.maximum(blocks, 1e-20)) - 0.691
 
 
-def block_energies(energy: NDArray[np.float64], rate: int, window: float) -> NDArray[np.float64]:
+def block_energies(energy: NDArray[np.floating], rate: int, window: float) -> NDArray[np.float64]:
     """[N] -> [T] mean energies of whole windows, one every 0.1 s."""
     total = np.concatenate(([0.0], np.cumsum(energy)))
     size = round(window * rate)
@@ -57,13 +60,18 @@ def block_energies(energy: NDArray[np.float64], rate: int, window: float) -> NDA
     return (total[starts + size] - total[starts]) / size
 
 
+def weighted_energy(audio: Audio, rate: int = SAMPLE_RATE) -> NDArray[np.float64]:
+    """[channels, N] -> [N] energy after K-weighting, summed over the channels."""
+    return np.sum(k_weighted(audio, rate) ** 2, axis=0)
+
+
 def k_weighted(audio: Audio, rate: int = SAMPLE_RATE) -> NDArray[np.float64]:
     """[channels, N] through the head and RLB filters of BS.1770, at any rate.
 
-    The standard prints coefficients for 48 kHz; these are the analogue filters behind them, so that the bilinear
-    transform gives the printed numbers at 48 kHz and the right ones elsewhere.
+    The standard prints coefficients for 48 kHz; these are the analogue filters behind them, so that the
+    bilinear transform gives the printed numbers at 48 kHz and the right ones elsewhere.
     """
-    # Both filters forget within 0.2 s; with half a second of padding the transform's wrap-around is inaudible.
+    # Both filters forget within 0.2 s: after half a second of padding nothing is left to wrap around.
     size = fast_length(audio.shape[1] + rate // 2)
     z = np.exp(-2j * np.pi * np.fft.rfftfreq(size))  # one sample later
     k, q = math.tan(math.pi * 1681.974450955533 / rate), 0.7071752369554196
@@ -81,68 +89,72 @@ def true_peak(audio: Audio) -> float:
     return 20 * math.log10(highest) if highest > 0 else -math.inf
 
 
-def envelope(audio: Audio) -> NDArray[np.float64]:
-    """[channels, N] -> [N]: the largest magnitude at each sample and in the gap after it, over all channels."""
-    highest = np.max(np.abs(audio), axis=0).astype(np.float64)
+def envelope(audio: Audio) -> NDArray[np.float32]:
+    """[channels, N] -> [N]: largest magnitude at each sample and in the gap after it, over all channels.
+
+    What an abrupt beginning or end makes a converter overshoot before or after it counts for the first and the
+    last sample.
+    """
+    highest = np.max(np.abs(audio), axis=0, initial=0.0).astype(np.float32)
+    if not len(highest):
+        return highest
+    first, last = TAPS // 2, TAPS // 2 + len(highest)  # output `first + n` lies between samples n and n + 1
     for taps in _phases():
         for channel in audio:
-            # Output n lies between samples n and n + 1.
-            between = np.convolve(channel, taps)[TAPS // 2 : TAPS // 2 + len(channel)]
-            np.maximum(highest, np.abs(between), out=highest)
+            between = np.abs(np.convolve(channel.astype(np.float32, copy=False), taps))
+            np.maximum(highest, between[first:last], out=highest)
+            highest[0] = max(highest[0], between[:first].max())
+            highest[-1] = max(highest[-1], between[last:].max(initial=0.0))
     return highest
 
 
 def limit(audio: Audio, peak: float) -> NDArray[np.float32]:
     """[N] gain, at most 1, that keeps the true peak of [channels, N] at or below `peak` dBTP.
 
-    It looks 2.9 ms ahead and moves without corners, so that a click is turned down and not cut off; all channels
-    get the same gain, so that nothing moves in the stereo picture.
+    It looks 2.9 ms ahead and moves without corners, so that a click is turned down and not cut off; all
+    channels get the same gain, so that nothing moves in the stereo picture.
     """
-    ceiling = 10 ** (peak / 20)
-    magnitude = envelope(audio)
+    gain = limiter_gain(envelope(audio), 10 ** (peak / 20))
+    # The moving gain itself may add a little between the samples (hundredths of a dB).
+    over = 10 ** ((true_peak(audio * gain) - peak) / 20)
+    return gain / np.float32(max(1.0, over))
+
+
+def limiter_gain(magnitude: NDArray[np.floating], ceiling: float) -> NDArray[np.float32]:
+    """[N] magnitudes of the `envelope` -> [N] smooth gain that keeps each at or below `ceiling`."""
     if np.max(magnitude, initial=0.0) <= ceiling:
-        return np.ones(audio.shape[1], np.float32)
-    aim = ceiling
-    for _ in range(4):
-        gain = _smooth_gain(np.minimum(1.0, aim / np.maximum(magnitude, 1e-12)))
-        over = np.max(envelope(audio * gain)) / ceiling
-        if over <= 1:
-            break
-        aim /= over  # the moving gain itself adds a little between the samples
-    return (gain / max(1.0, over)).astype(np.float32)
-
-
-def _smooth_gain(needed: NDArray[np.float64]) -> NDArray[np.float64]:
-    """[N] the gain that each sample needs at most -> [N] a smooth one that is nowhere above it."""
-    level = 20 * np.log10(needed)
-    fall = RELEASE / SAMPLE_RATE * np.arange(len(level))
-    level = (
-        np.minimum.accumulate(level - fall) + fall
-    )  # after a peak, up again at a steady number of dB a second
-    level = np.minimum(level, 0.0)
-    # The gap between two samples belongs to both: cover one sample more on each side.
-    padded = np.pad(level, LOOKAHEAD, mode="edge")
+        return np.ones(len(magnitude), np.float32)
+    needed = 20 * np.log10(np.minimum(1.0, ceiling / np.maximum(magnitude, 1e-12)))
+    fall = RELEASE / SAMPLE_RATE * np.arange(len(needed))
+    level = np.minimum.accumulate(needed - fall) + fall  # after a peak up again, so many dB each second
+    level = np.pad(np.minimum(level, 0.0), LOOKAHEAD, mode="edge")
     width = 1
-    while width < LOOKAHEAD:  # lowest of the next 1, 2, 4, ... samples
-        padded[:-width] = np.minimum(padded[:-width], padded[width:])
+    while width < LOOKAHEAD:  # the lowest of the next 1, 2, 4, ... samples
+        level[:-width] = np.minimum(level[:-width], level[width:])
         width *= 2
-    window = np.hanning(LOOKAHEAD + 2)[1:-1]
-    smooth = np.convolve(padded, window / window.sum())
-    return 10 ** (smooth[LOOKAHEAD - 1 + 1 : LOOKAHEAD + len(level)] / 20)
+    # A mean of the last LOOKAHEAD lowest values is nowhere above what is needed. Two boxes make a triangle.
+    total = np.cumsum(np.pad(level, (1, 0)))
+    box = LOOKAHEAD // 2
+    total = np.cumsum(np.pad((total[box:] - total[:-box]) / box, (1, 0)))
+    level = (total[box:] - total[:-box]) / box
+    start = LOOKAHEAD - 2 * (box - 1)
+    return (10 ** (level[start : start + len(magnitude)] / 20)).astype(np.float32)
 
 
-def _phases() -> NDArray[np.float64]:
-    """[3, TAPS] windowed-sinc interpolators for 1/4, 1/2 and 3/4 of the way to the next sample."""
+@cache
+def _phases() -> NDArray[np.float32]:
+    """[7, TAPS] windowed-sinc interpolators for 1/8, 2/8, ... of the way to the next sample."""
     at = np.arange(TAPS) - (TAPS // 2 - 1)
     shifts = np.arange(1, OVERSAMPLING)[:, None] / OVERSAMPLING
     distance = shifts - at
     taps = np.sinc(distance) * np.i0(9 * np.sqrt(np.maximum(0, 1 - (distance / (TAPS / 2)) ** 2))) / np.i0(9)
     # Convolution runs backwards through the taps.
-    return (taps / taps.sum(axis=1, keepdims=True))[:, ::-1]
+    return (taps / taps.sum(axis=1, keepdims=True))[:, ::-1].astype(np.float32)
 
 
 def _quadratic(z: NDArray[np.complex128], k: float, c: float, d: float) -> NDArray[np.complex128]:
-    """(c + d s + s^2 scaled) after the bilinear transform with k = tan(pi f / rate); both filters are made of it."""
+    """c s^2 + d s + 1 after the bilinear transform, times (1 + z)^2; k = tan(pi f / rate), d is k times the
+    coefficient of s."""
     return (c + d + k**2) + 2 * (k**2 - c) * z + (c - d + k**2) * z**2
 
 

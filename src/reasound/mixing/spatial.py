@@ -1,12 +1,13 @@
 """Where a sound is: left or right, near or far, and in what room.
 
-The room is made, not recorded: early reflections of a box (image model, Allen and Berkley 1979) and a tail of noise
-that decays at its own speed in every octave.
+The room is made, not recorded: early reflections of a box (image model, Allen and Berkley 1979) and a tail of
+noise that decays at its own speed in every octave.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
@@ -56,7 +57,7 @@ class Room:
 
 
 ROOMS: dict[Space, Room] = {
-    "outdoors": Room((52.0, 38.0, 30.0), 0.55, 0.8, 0.35, 0.45, 0.3, 0.0, early=0.6, wet=0.3),
+    "outdoors": Room((52.0, 38.0, 30.0), 0.55, 0.8, 0.35, 0.45, 0.3, 0.0, early=0.4, wet=0.3),
     "small room": Room((2.7, 2.1, 2.4), 0.3, 1.2, 0.7, 0.8, 0.7, 0.8, early=0.45),
     "room": Room((5.2, 4.1, 2.6), 0.5, 1.2, 0.65, 0.8, 0.6, 0.75, early=0.4),
     "large room": Room((13.0, 9.5, 4.2), 1.0, 1.25, 0.55, 0.8, 0.7, 0.75, early=0.3),
@@ -70,8 +71,8 @@ def pan_stereo(audio: Audio, pan: Curve) -> Audio:
     """Move [2, N] to `pan`, -1 left to 1 right, at equal power.
 
     With middle M = (L + R) / 2 and side S = (L - R) / 2 and angle a = (pan + 1) pi / 4:
-    L' = sqrt(2) cos(a) M + (1 - |pan|) S and R' = sqrt(2) sin(a) M - (1 - |pan|) S. The middle keeps its power
-    everywhere; in the centre nothing changes; a wide sound narrows on its way and is one point at the side.
+    L' = sqrt(2) cos(a) M + (1 - |pan|) S and R' = sqrt(2) sin(a) M - (1 - |pan|) S. The middle keeps its
+    power everywhere; in the centre nothing changes; a wide sound narrows on its way to a point at the side.
     """
     at = _curve(pan, audio.shape[1])
     angle = (at + 1) * (math.pi / 4)
@@ -87,10 +88,10 @@ def place(
 ) -> Audio:
     """[N] or [2, N] -> [2, N]: from `pan` (-1 to 1), `distance` metres away, in a space.
 
-    Far is quieter (level falls with 1/distance around 3 m), duller (air) and more reverberant: the direct sound
-    falls by 6 dB when the distance doubles, its reverberation by 3. The time of flight is left out, because the
-    sound must stay on its picture. The result is as long as the input: to let the room ring out, append
-    `tail(acoustics)` samples of silence first.
+    Far is quieter, duller (air) and more reverberant: when the distance doubles, the direct sound falls by 6 dB
+    and its reverberation by 3. The time of flight is left out, because the sound must stay on its picture. The
+    result is as long as the input: to let the room ring out, append `tail(acoustics)` samples of silence first.
+    Sounds of one clip share the room when they share the seed.
     """
     sound = np.stack((audio, audio)) if audio.ndim == 1 else audio
     away = np.clip(_curve(distance, sound.shape[1]), NEAREST, FARTHEST)
@@ -106,7 +107,7 @@ def place(
 
 
 def reverb(audio: Audio, acoustics: Acoustics, seed: int = 0) -> Audio:
-    """[2, N] -> [2, N]: the sound itself, unchanged, with its reverberation added. For sound that has no one place.
+    """[2, N] -> [2, N]: the sound itself with its reverberation added, for sound that has no one place.
 
     At `acoustics.reverb` of 0.5 both have the same energy (outdoors a tenth). Silence for the tail is the
     caller's to append, see `tail`.
@@ -135,15 +136,16 @@ def impulse_response(space: Space, seed: int = 0) -> Audio:
 
 
 def _reflections(room: Room, length: int) -> NDArray[np.float64]:
-    """Reflections of a source straight ahead, from the images of a box; darker with every wall they have met."""
+    """Reflections of a source straight ahead, from the images of a box; darker with every wall they met."""
     size = np.array(room.size)
-    head = size * (0.47, 0.41, 0.45)  # off the middle, so that no two reflections coincide
+    # Off the middle, so that no two reflections coincide; standing, where the room is high enough.
+    head = np.array([0.47 * size[0], 0.41 * size[1], min(1.6, 0.45 * size[2])])
     source = head + np.array([0.0, min(REFERENCE, 0.4 * size[1]), 0.0])
     straight = np.linalg.norm(source - head)
     by_order = np.zeros((5, 2, length))
     for cell in product(range(-2, 3), repeat=3):
         for mirror in product((0, 1), repeat=3):
-            # On each axis the image has met the near wall |cell - mirror| times and the far wall |cell| times.
+            # On each axis the image met the near wall |cell - mirror| times and the far wall |cell| times.
             near, far = [abs(c - m) for c, m in zip(cell, mirror, strict=True)], [abs(c) for c in cell]
             order = sum(near) + sum(far)
             if not 0 < order < len(by_order):
@@ -178,7 +180,8 @@ def _tail(room: Room, length: int, seed: int) -> NDArray[np.float64]:
     octave = np.log2(np.maximum(np.fft.rfftfreq(length, 1 / SAMPLE_RATE), 1) / 1000)
     centres = np.log2(np.array(OCTAVES) / 1000)
     seconds = np.arange(length) / SAMPLE_RATE
-    mixing = 1e-3 * math.sqrt(math.prod(room.size))  # Polack: reflections merge after about sqrt(volume) ms
+    # Polack: reflections merge after about sqrt(volume) ms. In the open they never do; do not wait for it there.
+    mixing = min(1e-3 * math.sqrt(math.prod(room.size)), room.decay / 8)
     late = np.zeros((2, length))
     for number, centre in enumerate(centres):
         # Raised-cosine bands that add up to 1; the outermost ones reach to the ends.
@@ -209,7 +212,7 @@ def _muffle(audio: Audio, above: float) -> Audio:
     return _filtered(audio, lambda f: 1 / (1 + (f / above) ** 2))
 
 
-def _filtered(audio: Audio, gain) -> Audio:  # type: ignore[no-untyped-def]
+def _filtered(audio: Audio, gain: Callable[[NDArray[np.float64]], NDArray[np.float64]]) -> Audio:
     """Zero-phase filter by its gain over frequency in Hz."""
     size = fast_length(audio.shape[1] + 2048)
     spectrum = np.fft.rfft(audio, size) * gain(np.fft.rfftfreq(size, 1 / SAMPLE_RATE))

@@ -8,6 +8,7 @@ clips upward acceleration alone finds the impacts that sound; downward accelerat
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable
 from fractions import Fraction
 
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 
 from reasound.perception import shots
 from reasound.perception.features import Box, Floats, Motion, Onset, Shot
-from reasound.timeline import SYNC_RATE, Timeline
+from reasound.timeline import SYNC_RATE, VISUAL_RATE, Timeline
 
 Picture = NDArray[np.uint8]  # [H, W, 3]
 
@@ -34,13 +35,18 @@ _SAME = 0.5  # grey levels by which some part must change, or it is the last pic
 _CELLS = (6, 8)  # rows and columns in which impacts are felt
 _MAP = (12, 16)  # rows and columns of the map of activity
 
-_ANY_DIRECTION = 0.2  # weight of a stop or start in any direction beside that of upward acceleration
+_ANY_DIRECTION = 0.1  # weight of a stop or start in any direction beside that of upward acceleration
+_UNSURE = 0.2  # share of a speed by which flow may be wrong: less of a change is no impact
+_NOISE = 0.05  # pixels a frame per frame, and as much again for each that the camera moves: errors of flow
+_STILL = 0.05  # pixels from picture to picture, less than which is no motion
+_TEXTURE = 2.0  # grey levels a pixel, at which flow counts half
 _SETTLED = 8  # frames on each side, whose median is motion that goes on and is no impact
-_SHARE, _NEAR = 0.4, 1.5  # an impact has this share of the strongest one within so many seconds
-_USUAL = 1.0  # seconds on each side, whose mean an impact must exceed
+_NEAR = 1.5  # seconds on each side with whose strongest impact another one is compared:
+_SHARE = 0.3  # it is this share as strong,
+_RISE = 0.2  # and rises by this share above the valleys beside it
 _APART = 0.1  # seconds; of nearer impacts the strongest counts
 _LEAST = 0.03  # of the envelope: below is the noise of coding
-_FLASH = 0.05  # rise of the logarithm of mean luminance from one picture to the next
+_FLASH = 0.15  # rise of the logarithm of mean luminance from one picture to the next
 _DARK = 8.0  # grey levels added before the logarithm, so that noise in the dark is no flash
 _BRIGHT = 10.0  # pixels a frame per frame that are as striking as a rise of luminance to e times
 _OUT = 1.5  # seconds in which a flash goes out again; a light that stays on makes no sound
@@ -50,13 +56,14 @@ class Meter:
     """Pictures in, one by one, in the order of time; `motion` sums up. Keeps a few numbers of each picture."""
 
     def __init__(self) -> None:
-        self._flow = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+        self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
         self._grey: NDArray[np.uint8] | None = None  # the last picture that differed from the one before
         self._since = 0.0  # when it came
         self._path: Floats | None = None  # [h, w, 2] how its parts moved there
         self._times: list[float] = []  # of all pictures
         self._small: list[Picture] = []
         self._light: list[float] = []
+        self._flicker: list[float] = []
         self._spans: list[tuple[float, float]] = []  # the intervals in which something moved
         self._grid: list[Floats] = []  # [9, A] displacement in each
         self._camera: list[Floats] = []  # [2] likewise
@@ -72,9 +79,12 @@ class Meter:
         if self._times and time - self._times[-1] < _CLOSEST:
             return
         picture = _fitted(picture)
-        grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
+        grey = _grey(picture)
         self._times.append(time)
-        self._small.append(shots.small(picture))
+        small = shots.small(picture)
+        change = cv2.absdiff(_grey(small), _grey(self._small[-1])).mean() / 255 if self._small else 0.0
+        self._flicker.append(float(change))
+        self._small.append(small)
         self._light.append(float(np.log(grey.mean() + _DARK)))
         if self._grey is None:
             self._grey, self._since = grey, time
@@ -83,16 +93,20 @@ class Meter:
 
     def _move(self, before: NDArray[np.uint8], now: NDArray[np.uint8], time: float) -> None:
         start = max(self._since, time - _LONGEST)
-        flow = self._flow.calc(before, now, None)
+        flow = np.asarray(self._flow.calc(before, now, np.zeros((*now.shape, 2), np.float32)), np.float32)
         flow = _means(flow, (flow.shape[0] // 2, flow.shape[1] // 2))
         camera, whole = _camera_path(flow)
-        flow -= whole
+        flow = (flow - whole) * _texture(before, flow.shape[:2])
         speed = flow * np.float32(_FRAME / (time - start))
         if self._path is None or start > self._since:  # it starts from rest
-            self._impact.append(_impact(np.zeros_like(speed), speed, np.zeros_like(speed)))
+            past, path = np.zeros_like(speed), np.zeros_like(speed)
         else:
-            past = self._path * np.float32(_FRAME / (self._spans[-1][1] - self._spans[-1][0]))
-            self._impact.append(_impact(past, speed, self._path))
+            past, path = (
+                self._path * np.float32(_FRAME / (self._spans[-1][1] - self._spans[-1][0])),
+                self._path,
+            )
+        noise = _NOISE * (1 + float(np.hypot(*camera)))
+        self._impact.append(_impact(past, speed, path, noise))
         self._spans.append((start, time))
         self._grid.append(_directogram(flow))
         self._camera.append(camera)
@@ -104,10 +118,24 @@ class Meter:
         starts = [self._times[i] for i in shots.cuts(self._small)]
         return shots.between(starts, float(seconds))
 
-    def box(self, time: float, reach: float = 0.5) -> Box:
-        """The part of the picture that moves most, within `reach` seconds of `time`; all of it if nothing moves."""
-        near = [m for m, (a, b) in zip(self._map, self._spans, strict=True) if a < time + reach and b > time - reach]
-        return strongest_region(np.mean(near, axis=0)) if near else Box(0, 0, 1, 1)
+    def box(self, time: float, reach: float = 0.5) -> Box | None:
+        """The part of the picture that moves most within `reach` seconds of `time`; None where nothing moves."""
+        first = bisect_left(self._spans, (time - reach, 0.0))
+        last = bisect_left(self._spans, (time + reach, 0.0))
+        return strongest_region(np.mean(self._map[first:last], axis=0)) if last > first else None
+
+    def colour(self, seconds: float | Fraction) -> Floats:
+        """[Tv, 4] at 8 a second: mean red, green, blue, and how much luminance changes in that time, all 0 to 1."""
+        frames = Timeline(seconds).visual
+        found = np.zeros((frames, 4), np.float32)
+        if not self._small:
+            return found
+        at = np.arange(frames) / VISUAL_RATE
+        shown = np.maximum(np.searchsorted(self._times, at, side="right") - 1, 0)
+        found[:, :3] = [self._small[i].mean((0, 1)) / 255 for i in shown]
+        into = np.minimum((np.asarray(self._times) * VISUAL_RATE).astype(int), frames - 1)
+        np.add.at(found[:, 3], into, self._flicker)
+        return np.minimum(found, 1)
 
     def motion(self, seconds: float | Fraction) -> Motion:
         """All that was added, as the motion of a clip of this length."""
@@ -199,7 +227,8 @@ def strikes(impact: Floats, parts: Iterable[Shot]) -> tuple[Floats, tuple[Onset,
         peaks += [first + k for k in _peaks(envelope[first:end])]
     highest = envelope[peaks].max(initial=0.0)
     onsets = tuple(
-        Onset(_centroid(envelope, k) / SYNC_RATE, float(envelope[k] / highest), *_place(sudden[k])) for k in peaks
+        Onset(_centroid(envelope, k) / SYNC_RATE, float(envelope[k] / highest), *_place(sudden[k]))
+        for k in peaks
     )
     return envelope, onsets
 
@@ -227,11 +256,11 @@ def sync_features(motion: Motion) -> Floats:
     ).astype(np.float32)
 
 
-def strongest_region(activity: Floats) -> Box:
+def strongest_region(activity: Floats) -> Box | None:
     """Map of activity [rows, columns] -> the box round the connected part, above half the peak, that moves most."""
     rows, columns = activity.shape
-    if activity.max(initial=0) <= 0:
-        return Box(0, 0, 1, 1)
+    if activity.max(initial=0) < _STILL:
+        return None
     count, label = cv2.connectedComponents((activity >= activity.max() / 2).astype(np.uint8), connectivity=8)
     best = max(range(1, count), key=lambda part: float(activity[label == part].sum()))
     y, x = np.nonzero(label == best)
@@ -246,17 +275,21 @@ def strongest_region(activity: Floats) -> Box:
 
 def _compressed(size: Floats) -> Floats:
     """Pixels a frame, 0 to about 50 -> 0 to about 1, with most room for slow motion."""
-    return np.log1p(2 * size) / 4
+    return (np.log1p(2 * size) / 4).astype(np.float32)
 
 
 def _fitted(picture: Picture) -> Picture:
-    """The longer side at 192 pixels; the shorter at least 24, or there is no room for flow."""
+    """The longer side at 192 pixels; the shorter at least 48: OpenCV's flow crashes where there is no room."""
     scale = _LONGER_SIDE / max(picture.shape[:2])
-    height, width = (max(24, round(side * scale)) for side in picture.shape[:2])
+    height, width = (max(48, round(side * scale)) for side in picture.shape[:2])
     if (height, width) == picture.shape[:2]:
         return picture
     how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
     return np.asarray(cv2.resize(picture, (width, height), interpolation=how))
+
+
+def _grey(picture: Picture) -> NDArray[np.uint8]:
+    return np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), np.uint8)
 
 
 def _means(field: NDArray, shape: tuple[int, int]) -> NDArray:
@@ -285,6 +318,16 @@ def _camera_path(flow: Floats) -> tuple[Floats, Floats]:
     return median.astype(np.float32), basis @ path
 
 
+def _texture(grey: NDArray[np.uint8], shape: tuple[int, int]) -> Floats:
+    """How well flow can be known, [h, w, 1] in 0 to 1: what moves drags plain surroundings along."""
+    across, down = (
+        cv2.Sobel(grey, cv2.CV_32F, 1, 0, scale=0.125),
+        cv2.Sobel(grey, cv2.CV_32F, 0, 1, scale=0.125),
+    )
+    edges = cv2.blur(cv2.magnitude(across, down), (5, 5))
+    return _means(edges / (edges + _TEXTURE), shape)[..., None]
+
+
 def _directogram(flow: Floats) -> Floats:
     """Flow [h, w, 2] -> [9, A]: mean magnitude by direction in a 3x3 grid, shared by the two nearest bins."""
     height, width = flow.shape[:2]
@@ -299,7 +342,7 @@ def _directogram(flow: Floats) -> Floats:
     return (sums.reshape(9, ANGLES) / counts[:, None]).astype(np.float32)
 
 
-def _impact(past: Floats, now: Floats, path: Floats) -> Floats:
+def _impact(past: Floats, now: Floats, path: Floats, noise: float) -> Floats:
     """Speeds [h, w, 2] before and after a picture -> impact [6, 8], in pixels a frame per frame.
 
     `path` is where each part came from: the speed before and after is that of the same piece of the world,
@@ -308,19 +351,24 @@ def _impact(past: Floats, now: Floats, path: Floats) -> Floats:
     height, width = now.shape[:2]
     y, x = np.mgrid[0:height, 0:width].astype(np.float32)
     # Paths are in pixels of the full picture, of which this field has half.
-    after = cv2.remap(now, x + path[..., 0] / 2, y + path[..., 1] / 2, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    after = cv2.remap(
+        now, x + path[..., 0] / 2, y + path[..., 1] / 2, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    )
     fast, faster = np.hypot(past[..., 0], past[..., 1]), np.hypot(after[..., 0], after[..., 1])
     along = np.maximum((past * after).sum(-1), 0)
     loss = fast - along / np.maximum(fast, 1e-6)
     gain = faster - along / np.maximum(faster, 1e-6)
     upward = np.maximum(past[..., 1] - after[..., 1], 0)
-    return _means(upward + _ANY_DIRECTION * (np.maximum(loss, 0) + np.maximum(gain, 0)), _CELLS)
+    change = np.maximum(loss, 0) + np.maximum(gain, 0)
+    error = noise + _UNSURE * np.maximum(_means(fast, _CELLS), _means(faster, _CELLS))
+    felt = np.maximum(_means(upward, _CELLS) - error, 0)
+    return felt + _ANY_DIRECTION * np.maximum(_means(change, _CELLS) - error, 0)
 
 
 def _brighter(before: Picture, now: Picture) -> Floats:
     """Two small pictures -> [6, 8]: rise of the logarithm of luminance."""
-    rise = np.log(now.mean(-1) + _DARK) - np.log(before.mean(-1) + _DARK)
-    return np.maximum(_means(rise.astype(np.float32), _CELLS), 0)
+    light, earlier = (np.log(_grey(p) + np.float32(_DARK)) for p in (now, before))
+    return np.maximum(_means(light - earlier, _CELLS), 0)
 
 
 def _sudden(impact: Floats) -> Floats:
@@ -333,23 +381,27 @@ def _sudden(impact: Floats) -> Floats:
 
 
 def _peaks(envelope: Floats) -> list[int]:
-    """Frames that stand out: highest nearby, a fair share of the strongest around, above the usual."""
-    found = []
+    """Frames that stand out: highest nearby, a fair share of the strongest around, with a valley on both sides."""
+    found: list[int] = []
+    reach, apart = int(_NEAR * SYNC_RATE), int(_APART * SYNC_RATE)
     for k in range(len(envelope)):
+        before, after = envelope[max(0, k - reach) : k][::-1], envelope[k + 1 : k + 1 + reach]
         value = envelope[k]
-        if value < _LEAST or value < _around(envelope, k, _APART).max():
+        if value < _LEAST or value <= before[:apart].max(initial=0) or value < after[:apart].max(initial=0):
             continue
-        if found and k - found[-1] <= _APART * SYNC_RATE:  # a plateau counts once
-            continue
-        strongest, usual = _around(envelope, k, _NEAR).max(), _around(envelope, k, _USUAL).mean()
-        if value >= _SHARE * strongest and value >= usual:
+        strongest = max(value, before.max(initial=0), after.max(initial=0))
+        rise = value - max(_valley(before, value), _valley(after, value))
+        if value >= _SHARE * strongest and rise >= _RISE * strongest:
             found.append(k)
     return found
 
 
-def _around(curve: Floats, k: int, seconds: float) -> Floats:
-    reach = int(seconds * SYNC_RATE)
-    return curve[max(0, k - reach) : k + reach + 1]
+def _valley(side: Floats, value: float) -> float:
+    """The lowest on the way from a peak to anything higher; 0 beyond the end."""
+    higher = np.flatnonzero(side > value)
+    return (
+        float(side[: higher[0]].min(initial=value)) if len(higher) else float(min(side.min(initial=0), value))
+    )
 
 
 def _centroid(curve: Floats, k: int) -> float:
@@ -372,7 +424,9 @@ def _centre(places: Floats) -> Floats:
     frames, rows, columns = places.shape
     if frames == 0:
         return np.zeros((0, 2), np.float32)
-    smooth = cv2.blur(places.reshape(frames, -1) ** 2, (1, 7), borderType=cv2.BORDER_REPLICATE).reshape(places.shape)
+    smooth = cv2.blur(places.reshape(frames, -1) ** 2, (1, 7), borderType=cv2.BORDER_REPLICATE).reshape(
+        places.shape
+    )
     weight = smooth.sum((1, 2)) + 1e-3
     x = (smooth.sum(1) @ ((np.arange(columns) + 0.5) / columns) + 0.5e-3) / weight
     y = (smooth.sum(2) @ ((np.arange(rows) + 0.5) / rows) + 0.5e-3) / weight

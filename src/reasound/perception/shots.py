@@ -34,14 +34,13 @@ def cuts(pictures: Sequence[Picture]) -> list[int]:
     """Numbers of the pictures that open a new shot, the very first not among them."""
     change = np.array([_change(a, b) for a, b in zip(pictures, pictures[1:], strict=False)])
     found: list[int] = []
-    for k in np.flatnonzero(change >= _LEAST):
+    for k in map(int, np.flatnonzero(change >= _LEAST)):
         around = change[max(0, k - _AROUND) : k + _AROUND + 1]
-        rest = np.delete(around, min(k, _AROUND))
-        if change[k] < around.max() or change[k] < _TIMES * np.median(np.append(rest, 0)):
+        if change[k] < around.max() or change[k] < _TIMES * np.median(around):
             continue
-        lasts = _change(pictures[k], pictures[min(k + 1 + _AFTER, len(pictures) - 1)])
-        if lasts >= _LEAST:
-            found.append(int(k) + 1)
+        later = pictures[min(k + 1 + _AFTER, len(pictures) - 1)]
+        if _change(pictures[k], later) >= _LEAST:
+            found.append(k + 1)
     return found
 
 
@@ -78,5 +77,7 @@ def _moved(before: Picture, after: Picture) -> float:
     y, x = first.shape[0] // 10 + 1, first.shape[1] // 10 + 1
     inner = first[y:-y, x:-x]
     if inner.std() < 1 or second.std() < 1:  # a plain picture has no layout
-        return float(np.clip(abs(first.mean() - second.mean()) / 64 + abs(first.std() - second.std()) / 64, 0, 1))
+        return float(
+            np.clip(abs(first.mean() - second.mean()) / 64 + abs(first.std() - second.std()) / 64, 0, 1)
+        )
     return float(np.clip(1 - cv2.matchTemplate(second, inner, cv2.TM_CCOEFF_NORMED).max(), 0, 1))

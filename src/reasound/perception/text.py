@@ -157,15 +157,9 @@ def _checked(texts: Sequence[str]) -> Sequence[str]:
     return texts
 
 
-def _empty(_: object) -> Network:
-    with torch.device("meta"):  # the weights come from the file, so none are drawn
-        network = Network()
-    return network.to_empty(device="cpu")
-
-
 @lru_cache(maxsize=1)
 def _read(folder: Path) -> MiniLM:
-    network = store.load(folder, KIND, _empty)
+    network = store.load(folder, KIND, lambda _: Network())
     for part in network.modules():
         if isinstance(part, Int8Linear):
             part.widen()

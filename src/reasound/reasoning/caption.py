@@ -80,6 +80,7 @@ class Told:
 class Reading:
     """All that a caption says."""
 
+    text: str = ""
     told: tuple[Told, ...] = ()
     scene: Scene | None = None
     avoid: tuple[str, ...] = ()
@@ -114,7 +115,7 @@ def read_caption(caption: str, seconds: float, encoder: Encoder | None = None) -
                 if sound.name not in told or told[sound.name].score < score:
                     far = bool(FAR.search(said))
                     told[sound.name] = Told(sound, phrase, score, start, end, at, _count(said), far)
-    return Reading(tuple(told.values()), scene, tuple(dict.fromkeys(filter(None, avoid))))
+    return Reading(text, tuple(told.values()), scene, tuple(dict.fromkeys(filter(None, avoid))))
 
 
 def meant(term: str) -> set[str]:
@@ -132,7 +133,7 @@ def _sounds(phrase: str, scene: Scene | None, encoder: Encoder | None) -> list[t
     words: list[str | None] = list(_stems(phrase))
     alike = _alike(phrase, encoder) if encoder else dict.fromkeys(sound_classes(), 0.0)
     found: list[tuple[SoundClass, float]] = []
-    while len(found) < AT_MOST:
+    for _ in range(AT_MOST):
         scores = {
             name: _match(words, known, HINT if not found else WORD)[0]
             for name, known in _vocabulary().items()
@@ -140,7 +141,11 @@ def _sounds(phrase: str, scene: Scene | None, encoder: Encoder | None) -> list[t
         best = max(scores, key=lambda name: (scores[name] >= ENOUGH, scores[name] + alike[name]))
         if scores[best] < ENOUGH:
             break
-        found.append((sound_class(best), min(1.0, 0.5 + scores[best] / 4)))
+        sound = sound_class(best)
+        if not (
+            sound.is_call and any(other.is_call for other, _ in found)
+        ):  # "a dog barks at a cat": one voice
+            found.append((sound, min(1.0, 0.5 + scores[best] / 4)))
         used = _match(words, _vocabulary()[best], HINT)[1]
         words = [None if i in used else word for i, word in enumerate(words)]
     if not found and any(word in STROLL for word in words):

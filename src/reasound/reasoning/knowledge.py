@@ -66,7 +66,8 @@ class SoundClass:
     @property
     def is_call(self) -> bool:
         """A voice: the body moves with it, but no two things have to meet."""
-        return self.trigger == "impact" and self.group in ("animal", "voice") and self.name != "animal/wings"
+        voiced = self.group in ("animal", "voice") and self.name != "animal/wings"
+        return voiced and self.trigger in ("impact", "none")
 
     @property
     def is_struck(self) -> bool:
@@ -84,6 +85,10 @@ class Label:
     action: str
     """What it usually does when it sounds."""
     animate: bool
+    struck: str
+    """Sound class of a blow on it or with it, by its material; empty where that is unknown."""
+    worn: bool
+    """It is seen on a person, mostly near the face: ImageNet has no class for people."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +99,8 @@ class Scene:
     text: str
     steps: str
     """Sound class of steps on its ground."""
+    hit: str
+    """Sound class of the blows that are usual there; empty where none are."""
     space: Space
     reverb: float
     ambience: tuple[tuple[str, float], ...]

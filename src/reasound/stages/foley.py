@@ -30,7 +30,7 @@ def foley(
     seed: int = 0,
     steps: int = STEPS,
     guidance: float = GUIDANCE,
-    loudness: float = LOUDNESS,
+    loudness: float | None = None,
     peak: float = PEAK,
     original: str = "drop",
     report: Report = quiet,
@@ -38,7 +38,8 @@ def foley(
     """Watch, think, make and mix the sound of a clip.
 
     A `plan` that a person wrote or edited takes the place of our own reasoning; it must be as long as the
-    clip to within a video frame or so (50 ms).
+    clip to within a video frame or so (50 ms). Without a `loudness` (LUFS) the mix comes to -23; only where nothing
+    but a quiet ambience is planned it stays as far below that as the plan says.
     """
     features = engine.perceive(clip, report)
     if plan is None:
@@ -46,7 +47,8 @@ def foley(
     else:
         plan = fitted(plan, clip)
     layers = engine.render(plan, clip.seconds, seed, features, renderer, steps, guidance, report)
-    mastered = engine.mix(layers, loudness, peak, report)
+    target = usual_loudness(plan) if loudness is None else loudness
+    mastered = engine.mix(layers, target, peak, report)
     wanted = samples(clip.seconds)
     audio = mastered.audio if layers else np.zeros((2, wanted), np.float32)
     assert audio.shape == (2, wanted), f"the mix has {audio.shape[1]} samples, the picture {wanted}"
@@ -55,9 +57,16 @@ def foley(
         plan=plan,
         layers=tuple(mastered.layers),
         audio=audio,
-        mix=Mix(loudness, peak, mastered.loudness, mastered.true_peak, original),
+        mix=Mix(target, peak, mastered.loudness, mastered.true_peak, original),
         settings=Settings(__version__, engine.model, renderer, seed, steps, guidance, caption, tuple(avoid)),
     )
+
+
+def usual_loudness(plan: Plan) -> float:
+    """A room in which nothing happens is not to be as loud as a drum kit."""
+    if plan.events or not plan.ambience:
+        return LOUDNESS
+    return LOUDNESS + min(0.0, max(a.level for a in plan.ambience))
 
 
 def fitted(plan: Plan, clip: Clip) -> Plan:

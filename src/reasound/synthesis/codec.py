@@ -151,13 +151,13 @@ class Frames(nn.Module):
 class Block(nn.Module):
     """Residual block: norm, a convolution over three frames written as one matrix product, SiLU, projection back."""
 
-    def __init__(self, width: int, expand: int, depth: int) -> None:
+    def __init__(self, width: int, expand: int) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(width)
         self.mix = nn.Linear(3 * width, expand * width)
         self.out = nn.Linear(expand * width, width)
         nn.init.normal_(self.mix.weight, std=(3 * width) ** -0.5)
-        nn.init.normal_(self.out.weight, std=(expand * width) ** -0.5 / math.sqrt(depth))
+        nn.init.zeros_(self.out.weight)  # a block starts as nothing, so a linear start stays exact
         nn.init.zeros_(self.mix.bias)
         nn.init.zeros_(self.out.bias)
 
@@ -172,7 +172,7 @@ class Block(nn.Module):
 
 
 def _stack(width: int, count: int, expand: int) -> nn.Sequential:
-    return nn.Sequential(*(Block(width, expand, count) for _ in range(count)))
+    return nn.Sequential(*(Block(width, expand) for _ in range(count)))
 
 
 def mid_side(audio: Tensor) -> Tensor:
@@ -217,7 +217,6 @@ class Encoder(nn.Module):
         self.fast = _stack(c.encoder_width, c.encoder_blocks, c.expand)
         self.down = nn.Linear(c.stride * c.encoder_width, c.mid_width)
         self.slow = _stack(c.mid_width, c.encoder_mid_blocks, c.expand)
-        self.norm = nn.LayerNorm(c.mid_width)
         self.write = nn.Linear(c.mid_width, 2 * c.latent)
 
     @torch.no_grad()
@@ -247,7 +246,7 @@ class Encoder(nn.Module):
         x = self.fast(self.read(features).float())  # [B, 8L, C]
         x = x.unflatten(1, (-1, c.stride)).flatten(2)  # [B, L, 8C]
         x = self.slow(self.down(x).float())
-        mean, log_std = self.write(self.norm(x)).float().chunk(2, dim=-1)
+        mean, log_std = self.write(x).float().chunk(2, dim=-1)
         return mean, log_std.clamp(-6.0, 1.0)
 
 
@@ -278,7 +277,6 @@ class Decoder(nn.Module):
         self.slow = _stack(c.mid_width, c.decoder_mid_blocks, c.expand)
         self.up = nn.Linear(c.mid_width, c.stride * c.decoder_width)
         self.fast = _stack(c.decoder_width, c.decoder_blocks, c.expand)
-        self.norm = nn.LayerNorm(c.decoder_width)
         self.rows = [2 * c.bins, c.bins, c.bins, c.bins, c.curve]
         self.write = nn.Linear(c.decoder_width, sum(self.rows))
         nn.init.normal_(self.write.weight, std=0.5 * c.decoder_width**-0.5)
@@ -291,7 +289,7 @@ class Decoder(nn.Module):
         c = self.config
         x = self.slow(self.read(latents).float())  # [B, L, W]
         x = self.up(x).unflatten(2, (c.stride, -1)).flatten(1, 2).float()  # [B, 8L, C]
-        x = self.write(self.norm(self.fast(x))).float()  # [B, 8L, rows]
+        x = self.write(self.fast(x)).float()  # [B, 8L, rows]
         level, follow, share, advance, curve = x.split(self.rows, dim=-1)
         return Controls(
             magnitude=(2.0 * level - 3.0).clamp(max=7.0).exp().unflatten(-1, (2, c.bins)).transpose(1, 2),

@@ -70,10 +70,8 @@ class Conditions:
 
     def map(self, change: Callable[[Tensor], Tensor]) -> Conditions:
         """Every tensor changed: another device, or a choice of items."""
-        values = {f.name: getattr(self, f.name) for f in fields(self)}
-        return Conditions(
-            **{name: None if value is None else change(value) for name, value in values.items()}
-        )
+        given = {f.name: value for f in fields(self) if (value := getattr(self, f.name)) is not None}
+        return replace(self, **{name: change(value) for name, value in given.items()})
 
     def without(self, names: Iterable[str]) -> Conditions:
         """These inputs not given, for every item."""
@@ -151,11 +149,10 @@ class Conditions:
 def batched(items: Sequence[Conditions]) -> Conditions:
     """Several conditions as one batch; shorter texts are padded. ValueError where clips differ in length or in what
     they give."""
-    joined: dict[str, Tensor | None] = {}
+    joined: dict[str, Tensor] = {}
     for name in (f.name for f in fields(Conditions)):
         values = [getattr(item, name) for item in items]
         if all(value is None for value in values):
-            joined[name] = None
             continue
         if any(value is None for value in values):
             raise ValueError(f"some conditions of a batch have a {name}, others have none")
@@ -166,12 +163,12 @@ def batched(items: Sequence[Conditions]) -> Conditions:
         if len({value.shape[1:] for value in values}) > 1:
             raise ValueError(f"the {name} inputs of a batch differ in shape; group clips of one length")
         joined[name] = torch.cat(values)
-    return Conditions(**joined)  # type: ignore[arg-type]
+    return Conditions(**joined)
 
 
 def chosen(plan: Plan, ids: Collection[str] | None) -> tuple[list[Event], list[Ambience]]:
     """The events and ambiences with these ids; all of them for None. ValueError for an unknown id."""
-    known = {item.id for item in (*plan.events, *plan.ambience)}
+    known = {e.id for e in plan.events} | {a.id for a in plan.ambience}
     if ids is not None and set(ids) - known:
         raise ValueError(f"the plan has no event {sorted(set(ids) - known)[0]!r}")
     wanted = known if ids is None else set(ids)
@@ -197,7 +194,8 @@ def timeline(
     extras, weight = out[:, width:], np.full(frames, 1e-6, np.float32)
     activity = dict(zip((e.id for e in plan.events), plan.activity(), strict=True))
     times = (np.arange(frames) + 0.5) * SAMPLES_PER_LATENT / SAMPLE_RATE
-    for item in (*events, *ambience):
+    items: list[Event | Ambience] = [*events, *ambience]
+    for item in items:
         active = activity.get(item.id, np.ones(frames, np.float32))
         out[:, :width] += active[:, None] * vectors[item.sound] * np.float32(width**0.5)
         if placed:
@@ -238,7 +236,7 @@ def prepare_conditions(
         )
     clock = Timeline(plan.seconds)
     found, ambience = chosen(plan, events)
-    sounds = [item.sound for item in (*found, *ambience)]
+    sounds = [e.sound for e in found] + [a.sound for a in ambience]
     caption = plan.caption if events is None else ", ".join(sounds)
     reasoning = plan.chain_of_thought() if events is None else ""
     texts = [caption or ", ".join(sounds), reasoning]

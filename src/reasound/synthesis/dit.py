@@ -42,6 +42,8 @@ class DiTConfig:
     expand: float = 4.0
     """Of the MLPs: they are 2/3 * expand * width wide, rounded up to a multiple of `round_to`."""
     round_to: int = 256
+    span: int = 194
+    """Latents of the clips that it was trained on; longer sounds are made in windows of this length."""
     context: bool = False
     """Also read latents of existing sound, and masks that say what they are (`conditions.MASKS`)."""
     timeline: int = 0
@@ -72,6 +74,7 @@ def pocket(sync: int) -> DiTConfig:
         solo_layers=4,
         expand=3.0,
         round_to=64,
+        span=108,
         context=True,
         timeline=384,
     )
@@ -106,9 +109,8 @@ class TimeEmbed(nn.Module):
         super().__init__()
         self.width = width
         self.mlp = nn.Sequential(nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width))
-        for layer in (self.mlp[0], self.mlp[2]):
-            nn.init.normal_(layer.weight, std=0.02)
-            nn.init.zeros_(layer.bias)
+        for parameter in self.mlp.parameters():
+            nn.init.normal_(parameter, std=0.02 if parameter.ndim > 1 else 0.0)
 
     def frequencies(self, device: torch.device) -> Tensor:
         """[D / 2] in exactly this order of float32 operations: one unit in the last place is audible in the flow."""

@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from reasound.data.manifest import Recording
-from reasound.plan import Ambience, Event, Plan
+from reasound.mixing.spatial import place, reverb, tail
+from reasound.plan import Acoustics, Ambience, Event, Plan
 from reasound.synthesis.manners import habit
-from reasound.synthesis.match import Audio, Cut, Library, Match, cuts, phrases
-from reasound.synthesis.placing import chosen, fade_ends, paced, place_hits
+from reasound.synthesis.match import Audio, Library, Match, cuts, phrases
+from reasound.synthesis.placing import beat, chosen, fade_ends, place_hits, spoken
 from reasound.synthesis.textures import extend
 from reasound.take import Layer
 from reasound.timeline import SAMPLE_RATE, samples
@@ -28,7 +29,10 @@ if TYPE_CHECKING:
 
 TEXTURE_LEVEL = -23.0
 """dBFS (K-weighted) of a texture at level 0."""
+_FEET = 0.12  # how far the steps of somebody who walks lean left and right
 _POOL = 20.0  # seconds of takes of one thing that a texture is made from
+_BLOCK, _PAD = 20 * SAMPLE_RATE, 1_024
+"""Samples that are set in the room at once, and how far its zero-phase filters may reach."""
 _READ = 45.0  # seconds of one recording that are decoded at most
 
 
@@ -60,65 +64,78 @@ class LibraryRenderer:
         `features` are not needed: what was seen is in the plan. `progress` is told the share that is done.
         """
         n = samples(seconds)
-        layers = []
-        count = max(len(plan.events) + len(plan.ambience), 1)
-        for item in (*plan.events, *plan.ambience):
+        layers: list[Layer] = []
+        items: list[Event | Ambience] = [*plan.events, *plan.ambience]
+        for item in items:
             if isinstance(item, Event):
-                audio, used = self.event(item, n, rng_for(seed, item.id))
+                dry, used = self.event(item, n, rng_for(seed, item.id))
+                audio = set_in_room(dry, item, plan.acoustics)
             else:
                 audio, used = self.ambience(item, n, rng_for(seed, item.id))
+                if plan.acoustics.space == "underwater":  # nothing there is heard but through water
+                    audio = reverb(audio, plan.acoustics)
             ids = tuple(dict.fromkeys(r.id for r in used))
             layers.append(Layer(item.id, audio, (item.id,), seed, "library", ids))
             if progress:
-                progress(len(layers) / count)
+                progress(len(layers) / len(items))
         return layers
 
     def event(self, event: Event, n: int, rng: np.random.Generator) -> tuple[Audio, list[Recording]]:
         """The dry sound of one event [2, n], and what was used."""
-        way = habit(event.sound_class)
-        lasts = way.manner == "texture" and not event.onsets
+        name = self.library.known_class(event.sound, event.sound_class)
+        way = habit(name)
+        lasting = way.manner == "texture" and not event.onsets
         takes = self.library.instrument(
-            event.sound, event.sound_class, event.material, rng, len(event.onsets) or 4, lasts
+            event.sound, name, event.material, rng, len(event.onsets) or 4, lasting
         )
-        way = habit(takes[0].sound_class)
-        if way.manner == "texture" and not event.onsets and takes[0].kind == "texture":
-            return self._texture(event, takes, n, rng)
+        if lasting and goes_on(takes[0], event.end - event.start):
+            first, last = round(event.start * SAMPLE_RATE), min(round(event.end * SAMPLE_RATE), n)
+            audio = np.zeros((2, n), np.float32)
+            audio[:, first:last], used = self._texture(takes, last - first, way.wide, rng)
+            fade_ends(audio, event.start, event.end, n)
+            return audio * _gain(event.level), used
+        pool = cuts(takes, way.manner)
         if event.onsets:
-            pool = cuts(takes, way.manner)
-            times, strengths = list(event.onsets), [s for _, s in event.hits()]
+            strengths = [strength for _, strength in event.hits()]
+            moments = chosen(pool, event.onsets, strengths, way, event.end, rng)
+        elif way.manner in ("step", "hit"):
+            times = beat(way, event.start, event.end, rng)
+            moments = chosen(pool, times, rng.uniform(0.75, 1.0, len(times)).tolist(), way, event.end, rng)
         else:
-            pool = cuts(takes, way.manner) if way.manner in ("step", "hit") else phrases(takes)
-            times, picked = paced(pool, way, event.start, event.end, rng)
-            pool = list(dict.fromkeys(picked)) or pool
-            strengths = list(rng.uniform(0.75, 1.0, len(times)))
-        moments = chosen(pool, times, strengths, way, rng)
-        audio = place_hits(self.library, moments, n, way, rng)
+            # A dog that was recorded barking three times keeps its own rhythm; single barks come between.
+            moments = spoken([*phrases(takes), *pool], way, event.start, event.end, rng)
+        audio = place_hits(self.library, moments, n, rng, lean=_FEET if way.manner == "step" else 0.0)
         return audio * _gain(event.level), [m.cut.recording for m in moments]
 
-    def _texture(
-        self, event: Event, takes: Sequence[Recording], n: int, rng: np.random.Generator
-    ) -> tuple[Audio, list[Recording]]:
-        first, last = round(event.start * SAMPLE_RATE), min(round(event.end * SAMPLE_RATE), n)
-        used = self._enough(takes, last - first)
-        sources = [self._source(r, last - first, rng) for r in used]
-        mono = [s.mean(0, keepdims=True) for s in sources]
-        audio = np.zeros((2, n), np.float32)
-        audio[:, first:last] = extend(mono, last - first, rng)
-        fade_ends(audio, event.start, event.end, n)
-        return audio * _gain(event.level + TEXTURE_LEVEL), used
-
     def ambience(self, ambience: Ambience, n: int, rng: np.random.Generator) -> tuple[Audio, list[Recording]]:
-        """The sound of one ambience [2, n], wide, and what was used."""
-        takes = self.library.instrument(ambience.sound, ambience.sound_class, "", rng, texture=True)
+        """The sound of one ambience [2, n], all around, and what was used."""
+        name = self.library.known_class(ambience.sound, ambience.sound_class)
+        way = habit(name)
+        lasting = way.manner == "texture"
+        takes = self.library.instrument(ambience.sound, name, "", rng, 4, lasting)
+        if lasting:
+            audio, used = self._texture(takes, n, True, rng)
+        else:  # thunder now and then, a dog somewhere
+            moments = spoken([*phrases(takes), *cuts(takes, way.manner)], way, 0.0, n / SAMPLE_RATE, rng)
+            audio = place_hits(self.library, moments, n, rng, scatter=0.8)
+            used = [m.cut.recording for m in moments]
+        return audio * _gain(ambience.level), used
+
+    def _texture(
+        self, takes: Sequence[Recording], n: int, wide: bool, rng: np.random.Generator
+    ) -> tuple[Audio, list[Recording]]:
+        """[2, n] that lasts, and what was used."""
         used = self._enough(takes, n)
         sources = [self._source(r, n, rng) for r in used]
-        if len(sources[0]) == 2:
-            audio = extend([np.broadcast_to(s, (2, s.shape[1])) for s in sources], n, rng)
-        else:
+        if wide and len(sources[0]) == 2:
+            audio = extend(sources, n, rng)
+        elif wide:
             # Two runs through a mono source have nothing in common but their character: that is width.
             one, other = extend(sources, n, rng)[0], extend(sources, n, rng)[0]
             audio = np.stack([0.95 * one + 0.31 * other, 0.31 * one + 0.95 * other])
-        return audio * _gain(ambience.level + TEXTURE_LEVEL), used
+        else:
+            audio = np.repeat(extend([s.mean(0, keepdims=True) for s in sources], n, rng), 2, axis=0)
+        return audio * _gain(TEXTURE_LEVEL), used
 
     def _enough(self, takes: Sequence[Recording], n: int) -> list[Recording]:
         """The best take, and where it is shorter than n samples, others of its series up to 20 s in all."""
@@ -137,6 +154,36 @@ class LibraryRenderer:
         return self.library.read(r, start, start + wanted) * _gain(-r.loudness)
 
 
+def set_in_room(dry: Audio, event: Event, acoustics: Acoustics) -> Audio:
+    """Pan, distance and room, [2, n] -> [2, n]; in blocks, so that ten minutes need no more memory than one block.
+
+    Every event hears the same room, whatever the seed: they are in it together. Silence costs nothing.
+    """
+    n = dry.shape[1]
+    out = np.zeros_like(dry)
+    ring = tail(acoustics) + _PAD
+    for first in range(0, n, _BLOCK):
+        block = dry[:, first : first + _BLOCK]
+        sounding = np.flatnonzero(block.any(0))
+        if len(sounding) == 0:
+            continue
+        start, block = first + int(sounding[0]), block[:, sounding[0] : sounding[-1] + 1]
+        padded = np.pad(block, ((0, 0), (_PAD, ring)))
+        turns = np.arange(start - _PAD, start + block.shape[1] + ring, SAMPLE_RATE // 50) / SAMPLE_RATE
+        pan, distance = event.place(turns) if event.path else (event.pan, event.distance)
+        placed = place(padded, pan, distance, acoustics)
+        begin, end = max(start - _PAD, 0), min(start - _PAD + placed.shape[1], n)
+        out[:, begin:end] += placed[:, begin - start + _PAD : end - start + _PAD]
+    return out
+
+
+def goes_on(r: Recording, seconds: float) -> bool:
+    """Whether a recording should be continued. What comes and goes, a car that passes, is better played as it is, if
+    it is about as long as it must be."""
+    passes = r.kind == "one_shot" or r.swell > 5.0
+    return not passes or r.seconds < 0.7 * seconds
+
+
 def rng_for(seed: int, name: str) -> np.random.Generator:
     """The same numbers for the same seed and name, whatever else is in the plan."""
     digest = hashlib.sha256(f"{seed}/{name}".encode()).digest()
@@ -145,6 +192,3 @@ def rng_for(seed: int, name: str) -> np.random.Generator:
 
 def _gain(level: float) -> np.float32:
     return np.float32(10 ** (level / 20))
-
-
-__all__ = ["Cut", "LibraryRenderer", "Match", "rng_for"]

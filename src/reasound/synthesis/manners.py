@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from reasound.data.measure import Manner
 
@@ -18,7 +18,7 @@ _WHOLE = (
     "weapon/energy_weapon instrument/guitar instrument/keyboard instrument/bowed_strings instrument/brass "
     "instrument/woodwind vehicle/tyre_skid vehicle/cart"
 )
-_HITS = "impact/ tool/ motion/ weapon/gunshot weapon/sword_clash bell/ instrument/ machine/clock_tick object/click"
+_HITS = "impact/ tool/ motion/ weapon/gunshot weapon/sword_clash bell/ instrument/ machine/clock_tick"
 
 _MANNERS: tuple[tuple[Manner, str], ...] = (
     ("step", _STEPS),
@@ -53,6 +53,7 @@ _PERIODS = {
     "weapon/automatic_gunfire": 1.6,
 }
 _STEADY = "footsteps/ animal/horse_hooves tool/ machine/clock_tick bell/large instrument/"
+_WIDE = "weather/ ambience/ water/waves water/stream voice/cheer_applause foliage/rustle explosion/blast"
 _ONE_THROAT = "animal/ voice/ vehicle/horn instrument/bowed_strings instrument/brass instrument/woodwind"
 
 
@@ -67,6 +68,8 @@ class Habit:
     """Seconds between two of them when the plan names no onsets."""
     jitter: float
     """How far that period wanders, as a share of it."""
+    wide: bool
+    """It comes from everywhere: rain, a crowd, the sea."""
     one_throat: bool
     """The next sound ends the last one: a dog does not bark over itself."""
 
@@ -77,10 +80,13 @@ def habit(sound_class: str) -> Habit:
     broad = [name for name, names in _MANNERS if _begins(sound_class, names)]
     manner = [*exact, *broad, "whole"][0]  # "animal/insect" is a texture although "animal/" are calls
     period = _PERIODS.get(sound_class, _PERIODS.get(sound_class.split("/")[0] + "/", 1.2))
-    found = Habit(
-        manner, period, 0.35, _begins(sound_class, _ONE_THROAT) and sound_class != "animal/horse_hooves"
+    return Habit(
+        manner=manner,
+        period=period,
+        jitter=0.04 if _begins(sound_class, _STEADY) else 0.35,
+        wide=_begins(sound_class, _WIDE),
+        one_throat=_begins(sound_class, _ONE_THROAT) and manner != "step",
     )
-    return replace(found, jitter=0.04) if _begins(sound_class, _STEADY) else found
 
 
 def _begins(sound_class: str, names: str) -> bool:

@@ -124,13 +124,30 @@ class Library:
         matches = []
         for i in places:
             r = self.recordings[i]
-            score = float(like[i]) + 0.3 * r.quality
+            score = float(like[i]) + 0.7 * r.quality
             if sound_class and r.sound_class != sound_class and r.sound_class.split("/")[0] == group:
                 score += 0.15
             if wanted and r.material:
                 score += 0.12 if wanted & set(r.material.split()) else -0.08
             matches.append(Match(r, score, float(like[i])))
         return sorted(matches, key=lambda m: (-m.score, m.recording.id))[:k]
+
+    def known_class(self, text: str, sound_class: str) -> str:
+        """The class itself where the library has it, else that of the recording which the words fit best.
+
+        Where the words are like nothing in the library, the log says what was taken for them.
+        """
+        if sound_class in self.classes:
+            return sound_class
+        best = self.find(text, sound_class, k=1)[0]
+        if best.likeness < SURE:
+            log.warning(
+                "nothing in the sound library is like %r; %r is the nearest (likeness %.2f)",
+                text,
+                best.recording.caption,
+                best.likeness,
+            )
+        return best.recording.sound_class
 
     def instrument(
         self,
@@ -139,37 +156,28 @@ class Library:
         material: str,
         rng: np.random.Generator,
         takes: int = 1,
-        texture: bool = False,
+        lasting: bool = False,
     ) -> list[Recording]:
         """Recordings of one thing, the same dog or the same floor, best first; `takes` is how many would be useful.
 
-        A `texture` that lasts is looked for among recordings that last. Where the words alone must choose and nothing
-        is like them, the nearest recordings are taken and the log says so.
+        What is `lasting` is looked for among recordings that last; what is not, among single sounds.
         """
         matches = self.find(text, sound_class, material, k=400)
-        if sound_class not in self.classes:
-            nearest = max(matches, key=lambda m: m.likeness)
-            if nearest.likeness < SURE:
-                log.warning(
-                    "nothing in the sound library is like %r; %r is the nearest (likeness %.2f)",
-                    text,
-                    nearest.recording.caption,
-                    nearest.likeness,
-                )
-            # Only what sounds the same way can take turns with the best one.
-            matches = [m for m in matches if m.recording.sound_class == matches[0].recording.sound_class]
         by_series: dict[str, list[Match]] = defaultdict(list)
         for match in matches:
             by_series[match.recording.series].append(match)
         scored = []
         for members in by_series.values():
-            best = [m.score for m in members[:3]]
-            pieces = sum(max(len(m.recording.hits), 1) for m in members)
-            score = sum(best) / len(best) + 0.1 * min(pieces, takes, 6) / max(min(takes, 6), 1)
-            if texture:
-                longest = max(m.recording.seconds for m in members)
-                steady = any(m.recording.kind == "texture" for m in members)
-                score += 0.15 * steady + 0.03 * float(np.clip(np.log2(longest / 4), -2, 2))
+            members = _alike(members)
+            best = members[0].recording
+            score = members[0].score
+            if lasting:
+                length = sum(m.recording.seconds for m in members)
+                score += 0.15 * (best.kind == "texture") + 0.04 * float(np.clip(np.log2(length / 4), -2, 2))
+                score -= 0.02 * max(best.swell - 3, 0)
+            else:
+                pieces = sum(max(len(m.recording.hits), 1) for m in members)
+                score += 0.08 * min(pieces, takes, 6) / max(min(takes, 6), 1) - 0.3 * (best.kind == "texture")
             scored.append((score, members))
         best_score = max(score for score, _ in scored)
         close = sorted(
@@ -199,6 +207,17 @@ class Library:
         while len(self._decoded) > 1 and sum(a.nbytes for a in self._decoded.values()) > _CACHED:
             self._decoded.popitem(last=False)
         return audio
+
+
+def _alike(members: Sequence[Match]) -> list[Match]:
+    """The best recording of a series and those that could be the same thing: as good, and of nearly the same colour."""
+    best = members[0]
+    return [
+        m
+        for m in members
+        if m.score > best.score - 0.25
+        and abs(np.log2(m.recording.brightness / best.recording.brightness)) < 0.8
+    ]
 
 
 def cuts(recordings: Sequence[Recording], manner: Manner) -> list[Cut]:

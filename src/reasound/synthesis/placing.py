@@ -9,6 +9,7 @@ import numpy as np
 import soxr
 from numpy.typing import NDArray
 
+from reasound.mixing.spatial import pan_stereo
 from reasound.synthesis.manners import Habit
 from reasound.synthesis.match import Audio, Cut, Library
 from reasound.timeline import SAMPLE_RATE
@@ -17,6 +18,7 @@ HIT_LEVEL = -16.0
 """dBFS of the loudest 100 ms (K-weighted) of a hit of strength 1."""
 _PEAK = 0.95  # no single hit goes higher, whatever its level asks for
 _PITCH = 0.035  # largest change of speed, as a share: about half a semitone
+_UNEVEN_DB = 0.7  # no two strokes of a person are equally strong
 _SOFTEST_DB = -20.0  # gain of a hit of strength 0
 _RING = {"bell": 8.0, "instrument": 3.0, "explosion": 4.0, "weather": 4.0, "break": 3.0}
 """By group: how many gaps a sound may ring on into the next ones."""
@@ -38,74 +40,94 @@ def chosen(
     onsets: Sequence[float],
     strengths: Sequence[float],
     habit: Habit,
+    end: float,
     rng: np.random.Generator,
 ) -> list[Moment]:
-    """A take for every onset: never the same one twice in a row where there are two, stronger ones for strong hits."""
+    """A take for every onset: never the same one twice in a row where there are two, stronger ones for strong hits.
+
+    After the last onset a sound may ring as long as it does; what would go on for ever is over at `end`.
+    """
     by_level = sorted(cuts, key=lambda c: (c.level, c.recording.id, c.onset))
-    rank = {id(cut): i / max(len(by_level) - 1, 1) for i, cut in enumerate(by_level)}
+    rank = np.linspace(0, 1, len(by_level))
+    short = np.array([c.end - c.onset for c in by_level])
+    taste = np.array([-0.3 * c.recording.quality for c in by_level])
     low, high = min(strengths, default=1.0), max(strengths, default=1.0)
     varied = high - low > 0.15
-    rested = {id(cut): 0.0 for cut in by_level}
+    tired = np.zeros(len(by_level))
     moments: list[Moment] = []
     for i, (time, strength) in enumerate(zip(onsets, strengths, strict=True)):
-        gap = onsets[i + 1] - time if i + 1 < len(onsets) else np.inf
-        wanted = (strength - low) / (high - low) if varied else 0.5
-        best, lowest = by_level[0], np.inf
-        for cut in by_level:
-            cost = rested[id(cut)] + 0.35 * rng.random() - 0.3 * cut.recording.quality
-            cost += 1.2 * abs(rank[id(cut)] - wanted) if varied else 0.0
-            # A take that must be cut short before it is over sounds worse than one that fits.
-            cost += (
-                0.3 * float(np.clip((cut.end - cut.onset) / max(gap, 0.1) - 1.5, 0, 2)) if gap < 1 else 0.0
-            )
-            if cost < lowest:
-                best, lowest = cut, cost
-        rested = {key: 0.55 * tired for key, tired in rested.items()}
-        rested[id(best)] = 1e3 if len(by_level) > 1 else 0.0
-        if len(by_level) > 1 and moments:
-            rested[id(moments[-1].cut)] = min(rested[id(moments[-1].cut)], 0.8)
-        moments.append(Moment(best, time, strength, _room(best, gap, habit)))
+        last = max(end - time, 0.5) if habit.manner == "texture" else np.inf
+        gap = onsets[i + 1] - time if i + 1 < len(onsets) else last
+        cost = taste + tired + 0.35 * rng.random(len(by_level))
+        if varied:
+            cost = cost + 1.2 * np.abs(rank - (strength - low) / (high - low))
+        if gap < 1:  # a take that fits sounds better than one that must be cut short
+            cost = cost + 0.3 * np.clip(short / max(gap, 0.1) - 1.5, 0, 2)
+        best = int(np.argmin(cost))
+        tired *= 0.6
+        tired[tired > 10] = 1.0
+        tired[best] = 100.0 if len(by_level) > 1 else 0.0
+        moments.append(Moment(by_level[best], time, strength, _room(by_level[best], gap, habit)))
     return moments
 
 
-def paced(
-    cuts: Sequence[Cut], habit: Habit, start: float, end: float, rng: np.random.Generator
-) -> tuple[list[float], list[Cut]]:
-    """Natural repetition inside a span that names no onsets: times, and the cut for each."""
-    times: list[float] = []
-    picked: list[Cut] = []
+def beat(habit: Habit, start: float, end: float, rng: np.random.Generator) -> list[float]:
+    """Onsets for steps and strokes in a span that names none: a pace, drawn once, that wanders a little."""
     pace = habit.period * rng.uniform(0.92, 1.08)
-    now = start + (0.0 if start <= 0.05 else rng.uniform(0, 0.15 * pace))
+    times = [start]
+    while (then := times[-1] + pace * (1 + habit.jitter * rng.uniform(-1, 1))) < end - 0.05:
+        times.append(then)
+    return times
+
+
+def spoken(
+    cuts: Sequence[Cut], habit: Habit, start: float, end: float, rng: np.random.Generator
+) -> list[Moment]:
+    """Calls and other whole sounds in a span that names no onsets: one, a pause as long as it pleases, another."""
+    moments: list[Moment] = []
+    now = start if start < 0.05 else start + rng.uniform(0, 0.2 * habit.period)
     while now < end - 0.05:
         left = end - now
         fitting = [c for c in cuts if c.end - c.onset <= left + 0.25]
-        fitting = fitting or ([] if times else [min(cuts, key=lambda c: c.end - c.onset)])
-        fresh = [c for c in fitting if c is not (picked[-1] if picked else None)] or fitting
-        if not fresh:
-            break
+        if not fitting:
+            if moments:
+                break
+            fitting = [min(cuts, key=lambda c: c.end - c.onset)]  # it will be faded out
+        # What was just heard is not heard again, neither as a whole nor as a part.
+        fresh = [c for c in fitting if not any(_overlap(c, m.cut) for m in moments[-1:])] or fitting
         cut = fresh[int(rng.integers(len(fresh)))]
-        times.append(now)
-        picked.append(cut)
-        if habit.manner in ("step", "hit"):
-            now += pace * (1 + habit.jitter * rng.uniform(-1, 1))
-        else:  # a pause after each, as long as it pleases
-            now += (cut.end - cut.onset) + max(
-                0.15, pace * rng.uniform(0.25, 1.0) * (1 + habit.jitter * rng.uniform(-1, 1))
-            )
-    return times, picked
+        length = min(cut.end - cut.onset, left + 0.25)
+        moments.append(Moment(cut, now, float(rng.uniform(0.8, 1.0)), length))
+        pause = habit.period * rng.uniform(0.25, 1.0) * (1 + habit.jitter * rng.uniform(-1, 1))
+        now += length + max(pause, 0.15) + cut.onset - cut.start
+    return moments
+
+
+def _overlap(a: Cut, b: Cut) -> bool:
+    return a.recording.id == b.recording.id and a.start < b.end and b.start < a.end
 
 
 def place_hits(
-    library: Library, moments: Sequence[Moment], n: int, habit: Habit, rng: np.random.Generator
+    library: Library,
+    moments: Sequence[Moment],
+    n: int,
+    rng: np.random.Generator,
+    lean: float = 0.0,
+    scatter: float = 0.0,
 ) -> Audio:
-    """All moments in one dry sound [2, n]; mono takes are in the middle, steps lean left and right in turn."""
+    """All moments in one dry sound [2, n].
+
+    They `lean` left and right in turn, as the feet of somebody who walks do, or are scattered at random over that
+    share of the stage.
+    """
     out = np.zeros((2, n), np.float32)
     for i, moment in enumerate(moments):
         speed = 1 + _PITCH * float(np.clip(rng.normal(0, 0.4), -1, 1))
         sound, onset = _shaped(library, moment, speed)
-        if habit.manner == "step":
-            lean = 0.12 if i % 2 else -0.12
-            sound = sound * np.array([[1 - lean], [1 + lean]], np.float32)
+        sound *= np.float32(10 ** (rng.normal(0, _UNEVEN_DB) / 20))
+        side = (lean if i % 2 else -lean) + scatter * rng.uniform(-1, 1)
+        if side:
+            sound = pan_stereo(sound, side)
         first = round(moment.time * SAMPLE_RATE) - onset
         begin, end = max(first, 0), min(first + sound.shape[1], n)
         if begin < end:
@@ -151,7 +173,7 @@ def _duller(sound: Audio, strength: float) -> Audio:
 def _room(cut: Cut, gap: float, habit: Habit) -> float:
     """How long a sound may last when the next one comes after `gap` seconds."""
     group = cut.recording.sound_class.split("/")[0]
-    if habit.one_throat:
+    if habit.one_throat or habit.manner == "texture":
         return max(gap - 0.02, 0.08)
     ring = _RING.get(group, 2.0)
     return max(ring * gap, 0.2)

@@ -11,18 +11,17 @@ from torch import Tensor
 
 
 def angles(length: int, width: int, ratio: float = 1.0, device: torch.device | str = "cpu") -> Tensor:
-    """The turns of positions 0 to length - 1: [2, length, width / 2], cosines then sines, float32.
+    """The turns of positions 0 to length - 1: complex [length, width / 2] of length 1, single precision.
 
     `width` is the width of one head, `ratio` how many positions of the latents one position here stands for.
     """
     pairs = torch.arange(0, width, 2, dtype=torch.float32, device=device)
     turns = 1.0 / 10_000.0 ** (pairs / width) * ratio
     theta = torch.outer(torch.arange(length, dtype=torch.float32, device=device), turns)
-    return torch.stack([theta.cos(), theta.sin()])
+    return torch.complex(theta.cos(), theta.sin())
 
 
-def rotate(x: Tensor, table: Tensor) -> Tensor:
-    """Turn the channel pairs of x [..., T, d] by the table [2, T, d / 2] of `angles`."""
-    cos, sin = table
-    even, odd = x.unflatten(-1, (-1, 2)).unbind(-1)
-    return torch.stack([even * cos - odd * sin, even * sin + odd * cos], -1).flatten(-2)
+def rotate(x: Tensor, turns: Tensor) -> Tensor:
+    """Turn the channel pairs of x [..., T, d], float32, by the `angles` [T, d / 2]."""
+    pairs = torch.view_as_complex(x.unflatten(-1, (-1, 2)))
+    return torch.view_as_real(pairs * turns).flatten(-2)

@@ -14,13 +14,10 @@ from torch import Tensor
 
 from reasound.synthesis.flow import Velocity
 
-WINDOW, OVERLAP = 216, 44
-"""Latents: 10 and 2 seconds."""
-
 Span = tuple[int, int]
 
 
-def spans(length: int, window: int = WINDOW, overlap: int = OVERLAP) -> list[Span]:
+def spans(length: int, window: int, overlap: int) -> list[Span]:
     """Windows (start, stop) that cover `length` latents, evenly spread, neighbours sharing at least `overlap`."""
     if not 0 <= overlap < window:
         raise ValueError(f"windows of {window} latents cannot overlap by {overlap}")
@@ -32,14 +29,17 @@ def spans(length: int, window: int = WINDOW, overlap: int = OVERLAP) -> list[Spa
 
 
 def shares(windows: Sequence[Span]) -> list[Tensor]:
-    """How much each window says about each of its latents: ramps where two overlap, which sum to 1."""
+    """How much each window says about each of its latents: ramps where neighbours overlap, summing to 1 everywhere."""
     weights = [torch.ones(stop - start) for start, stop in windows]
     for (before, after), (left, right) in zip(pairwise(windows), pairwise(weights), strict=True):
         both = before[1] - after[0]
         ramp = (torch.arange(both) + 0.5) / both
         left[-both:] *= 1 - ramp
         right[:both] *= ramp
-    return weights
+    total = torch.zeros(windows[-1][1])
+    for (start, stop), weight in zip(windows, weights, strict=True):
+        total[start:stop] += weight
+    return [weight / total[start:stop] for (start, stop), weight in zip(windows, weights, strict=True)]
 
 
 def windowed(velocities: Sequence[Velocity], windows: Sequence[Span]) -> Velocity:

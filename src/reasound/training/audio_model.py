@@ -75,7 +75,8 @@ class AudioTraining:
 class Scenes(Protocol):
     """What a training reads: `data.latents.Pool`, or a toy."""
 
-    text: TextEncoder
+    @property
+    def text(self) -> TextEncoder: ...
 
     def __len__(self) -> int: ...
 
@@ -83,12 +84,11 @@ class Scenes(Protocol):
 
 
 def names(plan: Plan) -> list[str]:
-    return [item.id for item in (*plan.events, *plan.ambience)]
+    return [e.id for e in plan.events] + [a.id for a in plan.ambience]
 
 
-def ask(plan: Plan, dry: bool, text: TextEncoder) -> None:
+def ask(plan: Plan, dry: bool, text: TextEncoder, config: DiTConfig) -> None:
     """Ask for every text that training may want of a plan."""
-    config = pocket(sync=1)
     if not dry:
         prepare_conditions(None, plan, text, config)
     for name in names(plan):
@@ -236,7 +236,9 @@ class Trainer:
         # One step that overflows is left out; many mean that the run is lost.
         self.skipped = 0 if finite else self.skipped + 1
         if self.skipped > 10:
-            raise RuntimeError(f"the gradient was not finite for {self.skipped} steps before step {self.step}")
+            raise RuntimeError(
+                f"the gradient was not finite for {self.skipped} steps before step {self.step}"
+            )
         self.step += 1
         self.ema.update(self.model, self.step)
         return {"loss": float(loss.detach()), "norm": float(norm) if finite else 0.0}
@@ -258,7 +260,11 @@ class Trainer:
     def train(self, scenes: Scenes) -> None:
         """Until the budget is spent. Leaves the finished model in the export folder."""
         s = self.settings
-        log, keep, export = Log(self.run / "log.jsonl", s.report_every), Every(s.keep_seconds), Every(s.export_seconds)
+        log, keep, export = (
+            Log(self.run / "log.jsonl", s.report_every),
+            Every(s.keep_seconds),
+            Every(s.export_seconds),
+        )
         while s.budget.spent(self.step, self.elapsed) < 1.0:
             began = time.monotonic()
             measured = self.train_step(*self.draw(scenes, self.step))

@@ -26,8 +26,12 @@ from reasound.data.recordings import RATE, Recordings
 from reasound.synthesis.codec import Codec, CodecConfig, Controls, Frames, mid_side, power_of
 from reasound.training.ema import Ema
 from reasound.training.loop import Budget, Every, Log, learning_rate, load_checkpoint, save_checkpoint
+from reasound.training.principal import start_linear
 
 Parts = dict[str, Tensor]
+
+START_AT = 1 << 29
+"""First of the batches that the linear start looks at: none that training will see."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,10 +43,10 @@ class CodecTraining:
     batch: int = 6
     latents: int = 22
     """Length of a crop: 22 latents are 1.02 seconds."""
-    rate: float = 1.5e-3
+    rate: float = 3e-4
     muon_steps: int = 3
     """Newton-Schulz iterations for inner matrices."""
-    kl: float = 5e-3
+    kl: float = 3e-3
     mel: float = 2.5
     pitch: float = 1.0
     ema: float = 0.998
@@ -53,6 +57,8 @@ class CodecTraining:
     freeze_encoder: bool = False
     """Train the decoder alone; the latents stay what they are."""
     workers: int = 1
+    start_batches: int = 100
+    """How many batches the linear start is computed from."""
     seed: int = 0
     device: str = "cpu"
     report_every: int = 50
@@ -145,8 +151,8 @@ class SpectralLoss(nn.Module):
 
 def pitch_loss(controls: Controls, direction: Tensor, power: Tensor) -> Tensor:
     """How far the phase advances that the decoder set are from the recording's (`phase_advance`): the mean of 1 - cos,
-    weighted by compressed power."""
-    weight = (power + 1e-8) ** 0.3
+    weighted by amplitude."""
+    weight = (power + 1e-8) ** 0.5
     agree = direction.real * controls.advance.cos() + direction.imag * controls.advance.sin()
     return ((1.0 - agree) * weight).sum() / weight.sum()
 
@@ -178,15 +184,15 @@ class Trainer:
         }
         inner = [m.weight for n, m in linear.items() if not n.endswith(("read", "write"))]
         chosen = {id(p) for p in inner}
-        outer = [p for p in self.model.parameters() if p.requires_grad and id(p) not in chosen]
-        self.parameters = inner + outer
-        groups = [
-            {"params": [p for p in outer if p.ndim > 1], "weight_decay": 0.01},
-            {"params": [p for p in outer if p.ndim < 2], "weight_decay": 0.0},
-        ]
+        matrices = [m.weight for n, m in linear.items() if n.endswith(("read", "write"))]
+        vectors = [p for p in self.model.parameters() if p.requires_grad and p.ndim < 2]
+        self.parameters = inner + matrices + vectors
+        # Adam moves every weight by as much, so a layer with many inputs moves its outputs far: shorter steps for it.
+        groups = [{"params": [p], "weight_decay": 0.0, "scale": min(1.0, 64.0 / p.shape[1])} for p in matrices]
+        groups.append({"params": vectors, "weight_decay": 0.0, "scale": 0.5})
         self.adam = torch.optim.AdamW(groups, lr=s.rate, betas=(0.9, 0.99), fused=True)
         self.muon = torch.optim.Muon(
-            inner, lr=s.rate, weight_decay=0.01, adjust_lr_fn="match_rms_adamw", ns_steps=s.muon_steps
+            inner, lr=s.rate, weight_decay=0.0, adjust_lr_fn="match_rms_adamw", ns_steps=s.muon_steps
         )
 
     # -- state ---------------------------------------------------------------------------------------------------------
@@ -231,7 +237,7 @@ class Trainer:
         torch.manual_seed(self.step)
         rate = learning_rate(s.rate, self.step, s.budget.spent(self.step, self.elapsed))
         for group in self.adam.param_groups + self.muon.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group.get("scale", 1.0)
         parts = self.losses(real, rng)
         total = parts["log"] + parts["convergence"] + s.mel * parts["mel"] + s.pitch * parts["pitch"]
         if not s.freeze_encoder:
@@ -308,6 +314,9 @@ class Trainer:
         samples = s.latents * s.model.samples_per_latent
         crops = Crops(Recordings(cache, "train"), s.batch, samples, s.seed, s.synthetic)
         batches = _batches(crops, self.step, s.workers)
+        if self.step == 0 and not s.freeze_encoder:
+            start_linear(self.model, itertools.islice(_batches(crops, START_AT, 0), s.start_batches))
+            self.start()
         clips = [clip.to(self.device) for clip in held_out(Recordings(cache, "val"))]
         log, keep = Log(self.run / "log.jsonl", s.report_every), Every(s.keep_seconds)
         while s.budget.spent(self.step, self.elapsed) < 1.0:

@@ -38,11 +38,11 @@ def bounce_times(height: float, restitution: float, most: int) -> list[tuple[flo
     return out
 
 
-def contact(rng: Rng, kind: str, force: float) -> Wave:
-    """One bounce. kind: basketball, tennis, pingpong, rubber or marble (on a hard floor)."""
+def contact(rng: Rng, what: str, force: float) -> Wave:
+    """One bounce. what: basketball, tennis, pingpong, rubber or marble (on a hard floor)."""
     n = count(0.28)
     t = clock(n)
-    if kind == "basketball":
+    if what == "basketball":
         thud = np.sin(2 * np.pi * (72.0 + 45.0 * np.exp(-t / 0.02)) * t) * np.exp(-t / 0.045)
         shell = modes(
             n,
@@ -52,7 +52,7 @@ def contact(rng: Rng, kind: str, force: float) -> Wave:
         )
         slap = noise(rng, n, 300.0, 4_500.0, 6.0) * np.exp(-t / 0.006) * 0.35 * force
         return (thud + 0.6 * shell + slap) * force
-    if kind == "pingpong":
+    if what == "pingpong":
         return (
             modes(
                 n,
@@ -62,9 +62,9 @@ def contact(rng: Rng, kind: str, force: float) -> Wave:
             )
             * force
         )
-    if kind == "marble":
+    if what == "marble":
         return strike(rng, body(np.random.default_rng(7), "glass", 0.5), 0.28, force, 0.0)
-    low = {"tennis": 165.0, "rubber": 240.0}[kind]
+    low = {"tennis": 165.0, "rubber": 240.0}[what]
     pop = modes(
         n,
         np.array([low, 2.3 * low, 4.1 * low, 6.5 * low]),
@@ -76,23 +76,23 @@ def contact(rng: Rng, kind: str, force: float) -> Wave:
 
 
 def bounce(
-    rng: Rng, kind: str = "basketball", height: float = 1.0, restitution: float = 0.78, most: int = 8
+    rng: Rng, what: str = "basketball", height: float = 1.0, restitution: float = 0.78, most: int = 8
 ) -> Sound:
     """A dropped ball until it lies; silence before the first contact is left out."""
     times = bounce_times(height, restitution, most)
     begin = times[0][0] - 0.01
     out = np.zeros(count(times[-1][0] - begin + 0.35))
     for at, force in times:
-        add(out, contact(rng, kind, force), at - begin)
+        add(out, contact(rng, what, force), at - begin)
     return finished(room(rng, out, 0.7, 0.3, 5_000.0), [at - begin for at, _ in times])
 
 
-def dribble(rng: Rng, kind: str = "basketball", times: int = 6, gap: float = 0.45) -> Sound:
+def dribble(rng: Rng, what: str = "basketball", times: int = 6, gap: float = 0.45) -> Sound:
     """A ball dribbled at a steady pace."""
     onsets = [0.01 + i * gap * rng.uniform(0.95, 1.05) for i in range(times)]
     out = np.zeros(count(onsets[-1] + 0.5))
     for at in onsets:
-        add(out, contact(rng, kind, rng.uniform(0.75, 1.0)), at)
+        add(out, contact(rng, what, rng.uniform(0.75, 1.0)), at)
     return finished(room(rng, out, 1.0, 0.4, 5_000.0), onsets)
 
 

@@ -44,7 +44,7 @@ def syllable(rng: Rng, pitch: float, seconds: float, shape: str, depth: float = 
 
 
 def song(rng: Rng, pitch: float = 4_000.0, phrases: int = 3, pace: float = 8.0, trill: float = 0.4) -> Sound:
-    """A songbird: phrases that repeat a few syllables. pace: syllables a second; trill: share of fast repeated notes."""
+    """A songbird: phrases of a few syllables, `pace` a second; trill: share of phrases that repeat one note fast."""
     at, onsets, notes = 0.03, [], []
     shapes = ("up", "down", "arch", "flat", "buzz")
     for _ in range(phrases):

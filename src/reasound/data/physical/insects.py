@@ -69,24 +69,33 @@ def night(rng: Rng, seconds: float = 12.0, crickets: int = 7, trill: float = 0.4
         tone = np.sin(2 * np.pi * rng.uniform(2_900.0, 6_800.0) * t + 0.4 * wander(rng, n, 6.0))
         place(tone * comb * (1.0 + 0.2 * wander(rng, n, 0.7)), 0.12 * trill)
     for _ in range(frogs):
-        at, p = rng.uniform(0.2, 2.0), rng.uniform(500.0, 1_100.0)
+        at, pitch = rng.uniform(0.2, 2.0), rng.uniform(500.0, 1_100.0)
         wave = np.zeros(n)
         while at < seconds - 0.5:
-            m = count(rng.uniform(0.12, 0.22))
-            beat = np.exp(-4.0 * ((clock(m) * rng.uniform(35.0, 48.0)) % 1.0))
-            croak = harmonics(
-                np.full(m, p / 4), lambda k, f, q, p=p: np.exp(-(((f - p) / (0.35 * p)) ** 2)), 24
-            )
-            add(wave, croak * beat * swell(m, 0.02, 0.04), at)
+            add(wave, croak(rng, pitch), at)
             at += rng.uniform(0.5, 1.8)
         place(wave, rng.uniform(0.08, 0.2))
     return finished(out, ())
 
 
+def croak(rng: Rng, pitch: float) -> Wave:
+    """One call of a frog: pulses of a tone around `pitch`."""
+    n = count(rng.uniform(0.12, 0.22))
+    pulses = np.exp(-4.0 * ((clock(n) * rng.uniform(35.0, 48.0)) % 1.0))
+
+    def gain(k: int, f: Wave, q: Wave) -> Wave:
+        return np.exp(-(((f - pitch) / (0.35 * pitch)) ** 2))
+
+    return harmonics(np.full(n, pitch / 4), gain, 24) * pulses * swell(n, 0.02, 0.04)
+
+
 def buzz(
     rng: Rng, seconds: float = 3.0, wingbeat: float = 200.0, passes: int = 2, rasp: float = 0.5
 ) -> Sound:
-    """A flying insect that comes close `passes` times. wingbeat: 120 bumblebee, 200 fly, 550 mosquito; rasp: 0 pure, 1 rough."""
+    """A flying insect that comes close `passes` times.
+
+    wingbeat: 130 bee, 200 fly, 550 mosquito, in hertz; rasp: 0 a pure tone to 1 rough.
+    """
     n = count(seconds)
     t = clock(n)
     near = np.full(n, 0.12)

@@ -183,13 +183,13 @@ def siren(
     low: float = 600.0,
     high: float = 1_400.0,
     rate: float = 0.3,
-    kind: str = "wail",
+    pattern: str = "wail",
 ) -> Sound:
-    """An emergency siren. kind: wail (slow sweep), yelp (fast sweep) or hilo (two notes); rate: sweeps a second."""
+    """An emergency siren. pattern: wail (slow sweep), yelp (fast sweep) or hilo (two notes); rate: sweeps a second."""
     n = count(seconds)
     t = clock(n)
     x = (rate * t) % 1.0
-    if kind == "hilo":
+    if pattern == "hilo":
         hertz = np.where(x < 0.5, low, high)
         kernel = np.hanning(402)[1:-1]
         hertz = np.convolve(np.pad(hertz, 400, mode="edge"), kernel / kernel.sum(), "same")[400:-400]

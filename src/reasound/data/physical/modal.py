@@ -51,10 +51,10 @@ def body(rng: Rng, material: str, size: float = 1.0, count_: int = 24) -> Body:
     """An object of this material. size: 1 fits the hand, 0.3 a coin or bead, 3 a pan or door panel."""
     m = MATERIALS[material]
     order = np.arange(1, count_ + 1)
-    hertz = m.pitch / size * order**m.spread * np.exp(0.09 * rng.standard_normal(count_))
+    hertz = np.asarray(m.pitch / size * order**m.spread * np.exp(0.09 * rng.standard_normal(count_)))
     ring = 1.0 / (m.slow / size**0.5 + m.loss * hertz) * np.exp(0.25 * rng.standard_normal(count_))
     level = np.exp(0.6 * rng.standard_normal(count_)) * order**-0.3
-    return Body(hertz, ring, level, m.hardness)
+    return Body(hertz, np.asarray(ring), np.asarray(level), m.hardness)
 
 
 def strike(rng: Rng, thing: Body, seconds: float, force: float = 0.5, soft: float = 0.0) -> Wave:
@@ -87,38 +87,38 @@ def hit(
 
 
 def clatter(
-    rng: Rng, things: list[Body], seconds: float, hits: int, force: float, ring: float = 0.6
+    rng: Rng, of: str, sizes: tuple[float, ...], seconds: float, hits: int, force: float, ring: float = 0.6
 ) -> Sound:
-    """Several objects that knock against each other: dishes in a sink, a drawer of cutlery, keys."""
+    """Objects of one material that knock against each other: dishes in a sink, a drawer of cutlery, keys. Stereo."""
+    things = [body(rng, of, size, 48) for size in sizes]
     times = np.sort(rng.beta(1.2, 1.6, hits)) * seconds * 0.9 + 0.01
     times[0] = 0.01
     out = np.zeros((2, count(seconds + ring)))
-    pans = rng.uniform(0.25, 0.75, len(things))
-    onsets = []
+    pans = rng.uniform(0.25, 0.75, len(things)) * np.pi / 2
+    onsets: list[float] = []
     for at in times:
-        i, strength = int(rng.integers(len(things))), force * rng.uniform(0.25, 1.0)
-        wave = strike(rng, things[i], ring, strength, rng.uniform(0.0, 0.15))
-        other = int(rng.integers(len(things)))
+        one, other = int(rng.integers(len(things))), int(rng.integers(len(things)))
+        strength = force * rng.uniform(0.25, 1.0)
+        wave = strike(rng, things[one], ring, strength, rng.uniform(0.0, 0.15))
         wave = wave + 0.5 * strike(rng, things[other], ring, strength, 0.1)  # both ring when two things meet
-        angle = pans[i] * np.pi / 2
-        add(out, np.stack([np.cos(angle) * wave, np.sin(angle) * wave]), float(at))
+        add(out, np.stack([np.cos(pans[one]) * wave, np.sin(pans[one]) * wave]), float(at))
         if not onsets or at - onsets[-1] > 0.05:
             onsets.append(float(at))
-    mono = room(rng, out.sum(0), 0.35, 0.2)
-    out = np.pad(out, ((0, 0), (0, len(mono) - out.shape[1])))
-    return finished(0.6 * out + 0.4 * mono, onsets)
+    wet = room(rng, out.sum(0), 0.35, 0.2)
+    return finished(0.6 * np.pad(out, ((0, 0), (0, len(wet) - out.shape[1]))) + 0.4 * wet, onsets)
 
 
-def wobble(rng: Rng, thing: Body, seconds: float = 1.6, start: float = 9.0, force: float = 0.7) -> Sound:
+def wobble(
+    rng: Rng, size: float = 0.16, seconds: float = 1.6, start: float = 9.0, force: float = 0.7
+) -> Sound:
     """A coin or lid that is put down spinning: contacts that come faster and softer until it lies (Euler's disk)."""
-    at, onsets = 0.01, []
+    thing = body(rng, "metal", size, 48)
     out = np.zeros(count(seconds + 0.6))
-    add(out, strike(rng, thing, 0.6, force), at)
-    onsets.append(at)
-    at += 0.12
+    add(out, strike(rng, thing, 0.4, force), 0.01)
+    at, onsets = 0.13, [0.01]
     while at < seconds:
         x = (at - 0.1) / seconds
-        add(out, strike(rng, thing, 0.4, 0.5 * force * (1.0 - x) ** 0.7 + 0.02, 0.1), at)
+        add(out, strike(rng, thing, 0.2, 0.5 * force * (1.0 - x) ** 0.7 + 0.02, 0.1), at)
         onsets.append(at)
         at += 1.0 / (start * (1.0 / max(1.0 - x, 0.04)) ** 0.75)
     return finished(room(rng, out, 0.3, 0.15), onsets)
@@ -126,13 +126,13 @@ def wobble(rng: Rng, thing: Body, seconds: float = 1.6, start: float = 9.0, forc
 
 def bars(
     rng: Rng,
-    material: str = "wood",
+    wood: bool = True,
     notes: tuple[float, ...] = (440.0,),
     gap: float = 0.3,
     mallet: float = 0.5,
 ) -> Sound:
     """Marimba, xylophone, glockenspiel: tuned bars with partials 1 : 4 : 9.2. mallet: 0 hard to 1 soft."""
-    base = {"wood": 0.35, "metal": 2.2}[material]
+    base = 0.35 if wood else 2.2
     ratio = np.array([1.0, 3.93, 9.24, 16.3, 24.2])
     out = np.zeros(count(gap * len(notes) + 1.2 * base + 0.3))
     onsets = []

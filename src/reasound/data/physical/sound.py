@@ -97,7 +97,7 @@ def filtered(wave: Wave, hertz: ArrayLike, decibels: ArrayLike) -> Wave:
     n = wave.shape[-1]
     size = 1 << (n + 512 - 1).bit_length()
     octaves = np.log2(np.fft.rfftfreq(size, 1.0 / RATE).clip(10.0))
-    gain = 10.0 ** (np.interp(octaves, np.log2(np.asarray(hertz, float)), decibels) / 20.0)
+    gain = 10.0 ** (np.interp(octaves, np.log2(np.asarray(hertz, float)), np.asarray(decibels, float)) / 20.0)
     return np.asarray(np.fft.irfft(np.fft.rfft(wave, size) * gain, size)[..., :n])
 
 

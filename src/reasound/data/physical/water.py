@@ -102,9 +102,6 @@ def pour(
     out = out + (0.35 + 0.5 * glass) * hum * np.sqrt(on)
     for at in np.sort(rng.uniform(stop, seconds - 0.1, int(rng.integers(1, 5)))):
         add(out, bubble(rng.uniform(0.9, 2.2), rise=0.3), float(at), 2.0)
-    if glass > 0.3:
-        ring = modes(n, np.array([2_300.0, 3_900.0, 6_100.0]) * rng.uniform(0.8, 1.2), 0.05, 1.0)
-        out = out + 0.0 * ring
     return finished(room(rng, out, 0.35, 0.2), (0.08,))
 
 
