@@ -27,6 +27,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,9 @@ from reasound.evaluation.yamnet import Yamnet
 from reasound.pipeline import STEPS
 from reasound.plan import Ambience, Event, Plan
 from reasound.reasoning import knowledge
-from reasound.timeline import SAMPLE_RATE, samples
+from reasound.synthesis.model import OVERLAP
+from reasound.synthesis.windows import spans
+from reasound.timeline import SAMPLE_RATE, SAMPLES_PER_LATENT, Timeline, samples
 
 LENGTHS = (Fraction("0.4"), Fraction(1), Fraction("5.005"), Fraction(9), Fraction("10.024"), Fraction(61))
 CAPTION_SECONDS = 4.0
@@ -96,9 +99,9 @@ def classes(engine: Reasound, seed: int = 0, steps: int = STEPS) -> dict[str, An
     least half of the recordings that the library has of it."""
     yamnet = Yamnet.load()
     recorded: dict[str, list[bool]] = {}
-    for recording in engine.library.recordings:
-        top = [name for name, _ in recording.yamnet_top5]
-        recorded.setdefault(recording.sound_class, []).append(heard(recording.sound_class, top))
+    for recording in engine.library.library.recordings:
+        kept = recorded.setdefault(recording.sound_class, [])
+        kept.append(heard(recording.sound_class, recording.tags[:5]))
     known = [name for name in TAGS if name in recorded and np.mean(recorded[name]) >= 0.5]
     rows: dict[str, dict[str, float]] = {}
     for name in known:
@@ -107,7 +110,7 @@ def classes(engine: Reasound, seed: int = 0, steps: int = STEPS) -> dict[str, An
             hits = []
             for caption in knowledge.sound_class(name).captions:
                 plan = asked(name, caption)
-                layers = engine.render(plan, Fraction(plan.seconds), seed, None, renderer, steps)  # type: ignore[arg-type]
+                layers = engine.render(plan, Fraction(plan.seconds), seed, None, renderer, steps)
                 top = [tag for tag, _ in yamnet.tags(layers[0].audio, SAMPLE_RATE)]
                 hits.append(heard(name, top))
             rows[name][renderer] = float(np.mean(hits))
@@ -118,8 +121,6 @@ def classes(engine: Reasound, seed: int = 0, steps: int = STEPS) -> dict[str, An
 
 def lengths(engine: Reasound) -> dict[str, Any]:
     """Clips of awkward durations through both renderers, and the level on both sides of every window join."""
-    from reasound.synthesis.windows import joins
-
     plan_of = lambda s: Plan(  # noqa: E731
         seconds=float(s), events=(Event(id="rain", source="rain", sound="steady rain", end=float(s)),)
     )
@@ -128,14 +129,21 @@ def lengths(engine: Reasound) -> dict[str, Any]:
         with tempfile.TemporaryDirectory() as folder:
             clip = Clip.open(blank(Path(folder) / "blank.mp4", seconds))
             for renderer in ("library", "model"):
-                take = foley(engine, clip, plan=plan_of(clip.seconds), renderer=renderer)  # type: ignore[arg-type]
+                take = foley(engine, clip, plan=plan_of(clip.seconds), renderer=renderer)
                 row: dict[str, Any] = {"seconds": float(clip.seconds), "renderer": renderer}
                 row["exact"] = take.audio.shape[1] == samples(clip.seconds)
                 if renderer == "model":
-                    row |= jumps(take.audio, [t for t in joins(float(clip.seconds))])
+                    row |= jumps(take.audio, joins(engine, float(clip.seconds)))
                 rows.append(row)
                 print(row, file=sys.stderr)
     return {"rows": rows}
+
+
+def joins(engine: Reasound, seconds: float) -> list[float]:
+    """Where one window of the model takes over from the one before, in seconds."""
+    span = engine.generator.model.dit.config.span
+    windows = spans(Timeline(seconds).latents, span, span // OVERLAP)
+    return [t * SAMPLES_PER_LATENT / SAMPLE_RATE for a, b in pairwise(windows) for t in (b[0], a[1])]
 
 
 def jumps(audio: np.ndarray, at: list[float], span: float = 0.4) -> dict[str, float]:

@@ -21,6 +21,7 @@ from functools import partial
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from reasound.data.latents import Pool, write_shard
 from reasound.data.scenes import SceneMaker
@@ -47,12 +48,17 @@ def pocket_audio(minutes: float = 45.0) -> AudioTraining:
 def make(codec: Codec, pool: Path, first: int, last: int) -> None:
     """The shards of scenes `first` to `last` that are not there yet."""
     text, maker = MiniLM.load(), SceneMaker(Library.load(), LATENTS * SAMPLES_PER_LATENT)
+
+    def encode(audio: Tensor) -> Tensor:
+        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+            return codec.encode(audio).float()
+
     questions = partial(ask, config=pocket(sync=SYNC_DIM))
     for start in range(first, last, SHARD):
         path = pool / f"scenes-{start:06d}.safetensors"
         if not path.exists():
             scenes = (maker[i] for i in range(start, min(start + SHARD, last)))
-            write_shard(path, scenes, codec.encode, text, questions)
+            write_shard(path, scenes, encode, text, questions)
 
 
 def main() -> None:

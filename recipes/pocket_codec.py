@@ -34,17 +34,23 @@ def pocket_codec(minutes: float = 70.0) -> CodecTraining:
 
 def pocket_codec_decoder(minutes: float = 50.0) -> CodecTraining:
     """The decoder alone, for latents that are in use already."""
-    return replace(pocket_codec(minutes), freeze_encoder=True, seed=1)
+    return replace(pocket_codec(minutes), freeze_encoder=True, rate=2e-4, seed=1)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--sounds", type=Path, required=True, help="folder with manifest.jsonl and audio files")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--sounds", type=Path, required=True, help="folder with manifest.jsonl and audio files"
+    )
     parser.add_argument("--out", type=Path, required=True, help="folder of the run")
     parser.add_argument("--cache", type=Path, help="folder for decoded recordings (default: OUT/recordings)")
     parser.add_argument("--minutes", type=float, default=70.0, help="budget of training time")
     parser.add_argument("--freeze-encoder", action="store_true", help="train the decoder alone")
-    parser.add_argument("--start-from", type=Path, help="folder of a finished run whose weights to start with")
+    parser.add_argument(
+        "--start-from", type=Path, help="folder of a finished run whose weights to start with"
+    )
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--batch", type=int, help="crops a step")
     parser.add_argument("--workers", type=int, help="processes that prepare crops")

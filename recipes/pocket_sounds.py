@@ -42,10 +42,12 @@ from reasound.synthesis.manners import habit
 RATE = 44_100
 LONGEST = 40.0
 """Seconds of a long ambience that are kept."""
-VORBIS_QUALITY = 0.55
-"""About 130 kbit/s in stereo at 44.1 kHz; beyond it the library grows and nobody hears why."""
-COPY_BELOW = 21_000
-"""Ogg files with fewer bytes a second than this stay as they were published."""
+VORBIS_QUALITY, LASTING_QUALITY = 0.55, 0.4
+"""Of short sounds, whose attacks matter, and of what lasts more than 10 s: about 130 and 100 kbit/s in stereo."""
+COPY_BELOW, COPY_RATE = 20_000, 13_000
+"""Ogg files of fewer bytes, or fewer bytes a second and channel, stay as they were published."""
+COMPUTED = 30.0
+"""Seconds of computed recordings that are kept of a class, the best ones: more can be made any time."""
 WORST = 0.2
 """Recordings of lower quality are left out."""
 WRONG = {
@@ -69,11 +71,11 @@ def main() -> None:
 
 def build(sources: list[Path], out: Path) -> list[Recording]:
     """Every shippable recording of `sources` into `out`. What is there is replaced at the end, when all is made."""
-    with TemporaryDirectory(dir=out.parent) as folder:
+    with TemporaryDirectory() as folder:
         fresh = Path(folder)
         (fresh / "audio").mkdir()
         made = [made for source in sources for row in rows_of(source) if (made := ship(row, source, fresh))]
-        made.sort(key=lambda r: (r.sound_class, r.id))
+        made = sorted(thinned(made, fresh), key=lambda r: (r.sound_class, r.id))
         check_ids(made)
         write_manifest(fresh / "manifest.jsonl", made)
         write_captions(fresh / "captions.npz", made)
@@ -82,14 +84,33 @@ def build(sources: list[Path], out: Path) -> list[Recording]:
         size = sum(f.stat().st_size for f in (fresh / "audio").iterdir())
         shutil.rmtree(out / "audio", ignore_errors=True)
         out.mkdir(parents=True, exist_ok=True)
-        for made_file in sorted(fresh.iterdir()):
-            made_file.replace(out / made_file.name)
+        for part in sorted(fresh.iterdir()):
+            shutil.move(part, out / part.name)
     minutes = sum(r.seconds for r in made) / 60
     print(
         f"{len(made)} recordings, {minutes:.1f} min, {size / 1e6:.1f} MB, "
         f"{len({r.sound_class for r in made})} classes"
     )
     return made
+
+
+def thinned(made: list[Recording], folder: Path) -> list[Recording]:
+    """Without the computed recordings that are beyond what is kept of a class; their files are removed."""
+    kept: list[Recording] = []
+    seconds: dict[str, float] = defaultdict(float)
+    for r in sorted(made, key=lambda r: -r.quality):
+        if is_computed(r.package):
+            if seconds[r.sound_class] > COMPUTED:
+                (folder / r.file).unlink()
+                continue
+            seconds[r.sound_class] += r.seconds
+        kept.append(r)
+    return kept
+
+
+def is_computed(package: str) -> bool:
+    """By a model of ours, not recorded."""
+    return package.startswith("reasound")
 
 
 def rows_of(folder: Path) -> Iterator[dict[str, Any]]:
@@ -109,7 +130,8 @@ def ship(row: dict[str, Any], folder: Path, out: Path) -> Recording | None:
     start, end = best_part(audio, rate)
     whole = end - start == audio.shape[1]
     file = f"audio/{row['id']}.ogg"
-    if whole and source.suffix == ".ogg" and source.stat().st_size <= COPY_BELOW * audio.shape[1] / rate:
+    size, seconds = source.stat().st_size, audio.shape[1] / rate
+    if whole and source.suffix == ".ogg" and (size < COPY_BELOW or size < COPY_RATE * seconds * len(audio)):
         shutil.copyfile(source, out / file)
         changes = "unchanged copy"
     else:
@@ -164,7 +186,7 @@ def quality(
     else:
         known = 0.45 if tags[0][1] > 0.85 and row["seconds"] > 0.8 else 0.65
     quiet = 0.5 if level < -45 else 1.0  # its noise comes up with it
-    recorded = 0.9 if row["package"].startswith("reasound") else 1.0  # ours are computed
+    recorded = 0.85 if is_computed(row["package"]) else 1.0
     return treble * known * (1 - min(20 * clipped, 0.4)) * quiet * recorded
 
 
@@ -190,8 +212,9 @@ def encode(audio: Audio, rate: int, path: Path, fade: bool) -> tuple[Audio, int]
         ramp = np.linspace(0, 1, round(0.05 * rate), dtype=np.float32)
         audio[:, : len(ramp)] *= ramp
         audio[:, -len(ramp) :] *= ramp[::-1]
+    best = VORBIS_QUALITY if audio.shape[1] < 10 * rate else LASTING_QUALITY
     with soundfile.SoundFile(
-        path, "w", rate, len(audio), "VORBIS", format="OGG", compression_level=1 - VORBIS_QUALITY
+        path, "w", rate, len(audio), "VORBIS", format="OGG", compression_level=1 - best
     ) as file:
         for at in range(0, audio.shape[1], 65_536):  # libsndfile overflows its stack on long Vorbis writes
             file.write(audio[:, at : at + 65_536].T)

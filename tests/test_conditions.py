@@ -144,12 +144,15 @@ def test_a_batch_pads_texts_and_nothing_else():
 def test_each_input_is_dropped_by_itself():
     item = prepare_conditions(None, PLAN, Words(), CONFIG)
     many = batched([item] * 4000)
-    dropped = many.dropped(0.2, torch.Generator().manual_seed(0)).missing.float()
+    dropped = many.dropped(0.2, 0.0, torch.Generator().manual_seed(0)).missing.float()
     given = [INPUTS.index(name) for name in ("caption", "reasoning", "timeline")]
     assert dropped[:, given].mean(0).tolist() == pytest.approx([0.2] * 3, abs=0.03)
     assert dropped[:, given].prod(1).mean() == pytest.approx(0.008, abs=0.006)
     assert torch.equal(dropped[:, INPUTS.index("caption")], dropped[:, INPUTS.index("pooled")])
     assert not item.missing[0, given].any()  # the original is as it was
+    silent = many.dropped(0.0, 0.1, torch.Generator().manual_seed(0)).missing[:, given]
+    assert silent.all(1).float().mean() == pytest.approx(0.1, abs=0.02)
+    assert torch.equal(silent.all(1), silent.any(1))
 
 
 def test_the_unconditioned_half_keeps_the_context_and_may_say_what_to_avoid():

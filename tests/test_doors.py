@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from tests import clips
 
+import clips
 from reasound.cli import main
 
 SECONDS = 1.2

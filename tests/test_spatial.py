@@ -180,6 +180,10 @@ def test_far_away_there_is_more_room_than_sound():
     assert direct_to_reverb(2) - direct_to_reverb(8) == pytest.approx(6, abs=0.7)
 
 
+def test_no_sound_at_all_can_be_placed():
+    assert place(np.zeros(0, np.float32), 0.5, 20.0, Acoustics(space="hall", reverb=0.3)).shape == (2, 0)
+
+
 def test_under_water_everything_is_dull():
     wet = place(noise(), 0, 3.0, Acoustics(space="underwater", reverb=0.3))
     assert 10 * np.log10(power(band(wet, 200, 400)) / power(band(wet, 6000, 12_000)))[0] > 20

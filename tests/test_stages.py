@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from tests import clips
 
+import clips
 from reasound import Clip, Reasound, Take, foley
 from reasound.evaluation.onsets import audio_onsets, f1, pairs
 from reasound.plan import Event, Plan

@@ -69,15 +69,16 @@ def test_remembered_texts_are_the_same_and_the_memory_is_bounded(minilm, monkeyp
     first, second = minilm.encode(texts), minilm.encode(texts)
     np.testing.assert_array_equal(first[0], first[2])
     np.testing.assert_allclose(first, second, atol=1e-5)
-    minilm.encode(["c"])
-    assert len(minilm._known) <= 8 + len(set(texts))
+    assert len(minilm._known) <= 8
     first[:] = 0
     assert np.linalg.norm(minilm.encode(["a"])) == pytest.approx(1)
 
 
 def test_long_texts_are_cut_and_empty_lists_are_empty(minilm):
     assert minilm.tokens(["wind " * 600])[0].shape == (1, 256, 384)
-    assert minilm.tokens(["wind " * 600], limit=5)[0].shape == (1, 5, 384)
+    np.testing.assert_allclose(
+        minilm.tokens(["wind " * 600], limit=5)[0], minilm.tokens(["wind wind wind"])[0], atol=1e-5
+    )
     assert minilm.encode([]).shape == (0, 384)
     assert minilm.tokens([])[0].shape == (0, 0, 384)
     assert minilm.tokens([""])[0].shape == (1, 2, 384)  # [CLS] and [SEP]

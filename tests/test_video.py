@@ -222,6 +222,7 @@ def bad_files(folder):
     clips.write(folder / "still.png", codec="png", pixels="rgb24", seconds=F(1, 25))
     clips.write(folder / "raw.h264", seconds=0.4, size=(64, 48))
     clips.no_frames(folder / "no_frames.mp4")
+    (folder / "unknown.mp4").write_bytes(content.replace(b"avc1", b"zzzz"))
     (folder / "list.m3u8").write_text("#EXTM3U\n#EXTINF:2,\ngood.mp4\n")
 
 
@@ -246,6 +247,7 @@ def bad(tmp_path_factory):
         ("still.png", "still picture"),
         ("raw.h264", "no timestamps"),
         ("no_frames.mp4", "no frame of .* can be decoded"),
+        ("unknown.mp4", "in a format that cannot be decoded"),
         ("list.m3u8", "not a media file"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sys
 import time
@@ -57,7 +58,10 @@ def foley(
     guidance: Annotated[float, typer.Option(help="How closely the audio model follows the plan.")] = GUIDANCE,
     loudness: Annotated[
         float | None,
-        typer.Option(help=f"Integrated loudness to reach, LUFS; {LOUDNESS:g} unless nothing happens.", show_default=False),
+        typer.Option(
+            help=f"Integrated loudness to reach, LUFS; {LOUDNESS:g} unless nothing happens.",
+            show_default=False,
+        ),
     ] = None,
     peak: Annotated[float, typer.Option(help="Highest true peak, dBTP.")] = PEAK,
     original: Annotated[
@@ -287,6 +291,7 @@ def _stop(number: int, frame: object) -> None:
 def main(arguments: list[str] | None = None) -> None:
     """The entry point: an error is one sentence on stderr and a non-zero exit."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # spinning threads are slow on a machine that is busy
     signal.signal(signal.SIGTERM, _stop)
     try:
         code = app(arguments, standalone_mode=False) or 0

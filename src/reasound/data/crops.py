@@ -9,9 +9,13 @@ from __future__ import annotations
 import numpy as np
 import soxr
 import torch
+from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
-from reasound.data.recordings import RATE, Audio, Recordings
+from reasound.data.recordings import RATE, Recordings
+
+Audio = NDArray[np.floating]
+"""[2, N] unless said otherwise; computed in double precision, handed out in single."""
 
 
 class Crops(Dataset[torch.Tensor]):

@@ -27,11 +27,11 @@ MP4_ATOMS = (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"moof")
 @contextmanager
 def opened(path: Path) -> Iterator[InputContainer]:
     """The file, open for reading; one sentence if it is not a media file. Only local files are ever read."""
-    if not path.exists():
-        raise UserError(f"there is no file {path}; check its name and folder")
-    if path.is_dir():
-        raise UserError(f"{path} is a folder; name a video file in it")
     try:
+        if not path.exists():
+            raise UserError(f"there is no file {path}; check its name and folder")
+        if path.is_dir():
+            raise UserError(f"{path} is a folder; name a video file in it")
         with path.open("rb") as file:
             head = file.read(12)
     except OSError as error:
@@ -60,13 +60,17 @@ def best_video(container: InputContainer, path: Path) -> VideoStream:
     moving = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
     if not moving:
         raise UserError(f"{path} has no video stream; give a file with moving pictures")
+    moving = [s for s in moving if s.codec_context is not None]
+    if not moving:
+        raise UserError(f"the picture of {path} is in a format that cannot be decoded; convert it to H.264")
     best = container.streams.best("video")
     return next((s for s in moving if s is best), max(moving, key=lambda s: s.width * s.height))
 
 
 def best_audio(container: InputContainer) -> AudioStream | None:
+    """The sound that a player would play; None where there is none that can be decoded."""
     stream = container.streams.best("audio")
-    return stream if isinstance(stream, AudioStream) else None
+    return stream if isinstance(stream, AudioStream) and stream.codec_context is not None else None
 
 
 def packets_of(container: InputContainer, stream: AnyStream) -> Iterator[Packet[AnyStream]]:

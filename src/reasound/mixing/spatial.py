@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import product
 
 import numpy as np
@@ -191,28 +191,33 @@ def _tail(room: Room, length: int, seed: int) -> NDArray[np.float64]:
         decay = room.decay * edge ** min(1.0, abs(centre) / 3)
         late += np.fft.irfft(spectrum * band, length) * 10 ** (-3 * seconds / decay)
     late *= 1 - np.exp(-seconds / mixing)
-    late[:, -length // 8 :] *= np.linspace(1, 0, length // 8 + (length % 8 > 0))
+    fade = length // 8
+    late[:, -fade:] *= np.linspace(1, 0, fade)
     return late
 
 
 def _through_air(audio: Audio, away: NDArray[np.float64]) -> Audio:
     """What air leaves of a sound after `away` [N] metres; moving sources fade between fixed distances."""
-    near, far = float(away.min()), float(away.max())
+    near, far = float(away.min(initial=FARTHEST)), float(away.max(initial=0.0))
     if far < 2 * REFERENCE:
         return audio  # less than 3 dB at 16 kHz
     stops = np.linspace(near, far, 1 if far - near < 1 else 4)
     heard = np.zeros(audio.shape, np.float32)
     for number, stop in enumerate(stops):
         share = np.interp(away, stops, np.eye(len(stops))[number]).astype(np.float32)
-        heard += share * _filtered(audio, lambda f, stop=stop: 10 ** (-AIR * f**2 * stop / 20))
+        heard += share * _filtered(audio, partial(_air, metres=float(stop)))
     return heard
+
+
+def _air(frequency: NDArray[np.floating], metres: float) -> NDArray[np.floating]:
+    return 10 ** (-AIR * frequency**2 * metres / 20)
 
 
 def _muffle(audio: Audio, above: float) -> Audio:
     return _filtered(audio, lambda f: 1 / (1 + (f / above) ** 2))
 
 
-def _filtered(audio: Audio, gain: Callable[[NDArray[np.float64]], NDArray[np.float64]]) -> Audio:
+def _filtered(audio: Audio, gain: Callable[[NDArray[np.floating]], NDArray[np.floating]]) -> Audio:
     """Zero-phase filter by its gain over frequency in Hz."""
     size = fast_length(audio.shape[1] + 2048)
     spectrum = np.fft.rfft(audio, size) * gain(np.fft.rfftfreq(size, 1 / SAMPLE_RATE))

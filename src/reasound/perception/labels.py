@@ -26,7 +26,7 @@ Pictures = NDArray[np.uint8]
 KIND = "labels"
 SIZE = 224  # pixels of the square that the network sees
 CLASSES = 1000
-BATCH = 8  # pictures at once: the activations still fit the cache, which is a third faster than 32
+BATCH = 8  # pictures at once: the activations still fit the cache; 32 took longer
 NEAR = 1.2  # a moving thing is seen with a fifth more around it
 LEAST = 0.3  # of the shorter side: a closer look than this shows blur
 
@@ -57,8 +57,8 @@ class Labels:
     def load(cls, folder: Path | None = None, fast: bool | None = None) -> Labels:
         """From a folder of our format; without one, the embedded weights, which all who ask for them share.
 
-        `fast` computes in bfloat16 (probabilities within 0.01), by default where the processor does so natively:
-        two to three times as fast.
+        `fast` computes in bfloat16, by default where the processor does so natively: it saves a third of the time,
+        and pooled probabilities moved by at most 0.06 on real clips.
         """
         return _read(folder or pocket("labels"), _bfloat16_is_native() if fast is None else fast)
 

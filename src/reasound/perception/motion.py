@@ -14,38 +14,39 @@ from fractions import Fraction
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from reasound.perception import shots
 from reasound.perception.features import Box, Floats, Motion, Onset, Shot
+from reasound.perception.flow import (
+    ANGLES,
+    CELLS,
+    Flow,
+    Grey,
+    Picture,
+    directogram,
+    fitted,
+    greyed,
+    impact,
+    means,
+)
 from reasound.timeline import SYNC_RATE, VISUAL_RATE, Timeline
 
-Picture = NDArray[np.uint8]  # [H, W, 3]
-
-ANGLES = 8
-"""Bins of the directogram: 0 is to the right, 2 down, 4 left, 6 up."""
 SYNC_DIM = 32
 """Width of `sync_features`."""
 
-_LONGER_SIDE = 192  # pixels; finer pictures find no more onsets and cost more
 _FRAME = 1 / SYNC_RATE  # seconds; speeds are in pixels per such frame
 _CLOSEST = 1 / 31  # seconds between two pictures: faster video is thinned to this
 _LONGEST = 0.1  # seconds: a picture that stands longer did not move until just before the next
 _SAME = 0.5  # grey levels by which some part must change, or it is the last picture shown again
-_CELLS = (6, 8)  # rows and columns in which impacts are felt
 _MAP = (12, 16)  # rows and columns of the map of activity
 
-_ANY_DIRECTION = 0.1  # weight of a stop or start in any direction beside that of upward acceleration
-_UNSURE = 0.2  # share of a speed by which flow may be wrong: less of a change is no impact
-_NOISE = 0.05  # pixels a frame per frame, and as much again for each that the camera moves: errors of flow
 _STILL = 0.05  # pixels from picture to picture, less than which is no motion
-_TEXTURE = 2.0  # grey levels a pixel, at which flow counts half
 _SETTLED = 8  # frames on each side, whose median is motion that goes on and is no impact
 _NEAR = 1.5  # seconds on each side with whose strongest impact another one is compared:
 _SHARE = 0.3  # it is this share as strong,
 _RISE = 0.2  # and rises by this share above the valleys beside it
 _APART = 0.1  # seconds; of nearer impacts the strongest counts
-_LEAST = 0.03  # of the envelope: below is the noise of coding
+_LEAST = 0.02  # of the envelope: below is the noise of coding
 _FLASH = 0.15  # rise of the logarithm of mean luminance from one picture to the next
 _DARK = 8.0  # grey levels added before the logarithm, so that noise in the dark is no flash
 _BRIGHT = 10.0  # pixels a frame per frame that are as striking as a rise of luminance to e times
@@ -56,15 +57,18 @@ class Meter:
     """Pictures in, one by one, in the order of time; `motion` sums up. Keeps a few numbers of each picture."""
 
     def __init__(self) -> None:
-        self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
-        self._grey: NDArray[np.uint8] | None = None  # the last picture that differed from the one before
+        self._flow = Flow()
+        self._grey: Grey | None = None  # the last picture that differed from the one before
         self._since = 0.0  # when it came
-        self._path: Floats | None = None  # [h, w, 2] how its parts moved there
+        self._path: Floats | None = (
+            None  # [h, w, 2] how its parts got there; None if they rested or just appeared
+        )
+        self._speed: Floats | None = None  # [h, w, 2] how fast
         self._times: list[float] = []  # of all pictures
         self._small: list[Picture] = []
         self._light: list[float] = []
         self._flicker: list[float] = []
-        self._spans: list[tuple[float, float]] = []  # the intervals in which something moved
+        self._spans: list[tuple[float, float]] = []  # the intervals in which something moved, or came to rest
         self._grid: list[Floats] = []  # [9, A] displacement in each
         self._camera: list[Floats] = []  # [2] likewise
         self._map: list[Floats] = []  # [12, 16] likewise
@@ -78,40 +82,39 @@ class Meter:
             raise ValueError(f"pictures come in order of time, but {time:g} s follows {self._times[-1]:g} s")
         if self._times and time - self._times[-1] < _CLOSEST:
             return
-        picture = _fitted(picture)
-        grey = _grey(picture)
+        picture = fitted(picture)
+        grey, small = greyed(picture), shots.small(picture)
+        change = cv2.absdiff(greyed(small), greyed(self._small[-1])).mean() / 255 if self._small else 0.0
         self._times.append(time)
-        small = shots.small(picture)
-        change = cv2.absdiff(_grey(small), _grey(self._small[-1])).mean() / 255 if self._small else 0.0
-        self._flicker.append(float(change))
         self._small.append(small)
+        self._flicker.append(float(change))
         self._light.append(float(np.log(grey.mean() + _DARK)))
         if self._grey is None:
             self._grey, self._since = grey, time
-        elif _means(cv2.absdiff(grey, self._grey), _MAP).max() >= _SAME:
+        elif means(cv2.absdiff(grey, self._grey), _MAP).max() >= _SAME:
             self._move(self._grey, grey, time)
+        elif self._speed is not None and time >= self._since + _LONGEST:
+            rest = np.zeros_like(self._speed)
+            self._note((self._since, self._since + _FRAME), rest, rest, np.zeros(2, np.float32))
+            self._path = self._speed = None
 
-    def _move(self, before: NDArray[np.uint8], now: NDArray[np.uint8], time: float) -> None:
+    def _move(self, before: Grey, now: Grey, time: float) -> None:
         start = max(self._since, time - _LONGEST)
-        flow = np.asarray(self._flow.calc(before, now, np.zeros((*now.shape, 2), np.float32)), np.float32)
-        flow = _means(flow, (flow.shape[0] // 2, flow.shape[1] // 2))
-        camera, whole = _camera_path(flow)
-        flow = (flow - whole) * _texture(before, flow.shape[:2])
+        flow, camera = self._flow.between(before, now)
         speed = flow * np.float32(_FRAME / (time - start))
-        if self._path is None or start > self._since:  # it starts from rest
-            past, path = np.zeros_like(speed), np.zeros_like(speed)
-        else:
-            past, path = (
-                self._path * np.float32(_FRAME / (self._spans[-1][1] - self._spans[-1][0])),
-                self._path,
-            )
-        noise = _NOISE * (1 + float(np.hypot(*camera)))
-        self._impact.append(_impact(past, speed, path, noise))
-        self._spans.append((start, time))
-        self._grid.append(_directogram(flow))
+        if self._speed is None:  # from rest, unless it moved already when the clip began: then nobody knows
+            self._path = np.zeros_like(flow)
+            self._speed = np.zeros_like(flow) if start > self._since else speed
+        self._note((start, time), flow, speed, camera)
+        self._grey, self._since, self._path, self._speed = now, time, flow, speed
+
+    def _note(self, span: tuple[float, float], flow: Floats, speed: Floats, camera: Floats) -> None:
+        assert self._path is not None and self._speed is not None
+        self._impact.append(impact(self._speed, speed, self._path, camera))
+        self._spans.append(span)
+        self._grid.append(directogram(flow))
         self._camera.append(camera)
-        self._map.append(_means(np.hypot(flow[..., 0], flow[..., 1]), _MAP))
-        self._grey, self._since, self._path = now, time, flow
+        self._map.append(means(np.hypot(flow[..., 0], flow[..., 1]), _MAP))
 
     def shots(self, seconds: float | Fraction) -> tuple[Shot, ...]:
         """The shots of a clip of this length; its pictures must have been added."""
@@ -140,7 +143,8 @@ class Meter:
     def motion(self, seconds: float | Fraction) -> Motion:
         """All that was added, as the motion of a clip of this length."""
         frames = Timeline(seconds).motion
-        cut = {shot.start for shot in self.shots(seconds)[1:]}
+        parts = self.shots(seconds)
+        cut = {shot.start for shot in parts[1:]}
         steps = np.diff(self._light, prepend=self._light[:1])
         lit = {t for t, step in zip(self._times, steps, strict=True) if abs(step) >= _FLASH}
         # What flow makes of a cut is no motion, and what it makes of a change of light is no impact.
@@ -149,14 +153,14 @@ class Meter:
         grid = self._resampled([g * w for g, w in zip(self._grid, whole, strict=True)], (9, ANGLES), frames)
         camera = self._resampled([c * w for c, w in zip(self._camera, whole, strict=True)], (2,), frames)
         places = self._resampled([m * w for m, w in zip(self._map, whole, strict=True)], _MAP, frames)
-        impact = np.zeros((frames, *_CELLS), np.float32)
+        felt = np.zeros((frames, *CELLS), np.float32)
         for (start, _), cells, keep in zip(self._spans, self._impact, steady, strict=True):
             at = min(round(start * SYNC_RATE), frames - 1)
-            impact[at] = np.maximum(impact[at], cells * keep)
+            felt[at] = np.maximum(felt[at], cells * keep)
         for i in self._flashes(cut):
             at = min(round(self._times[i] * SYNC_RATE), frames - 1)
-            impact[at] += _BRIGHT * _brighter(self._small[i - 1], self._small[i])
-        envelope, onsets = strikes(impact, self.shots(seconds))
+            felt[at] += _BRIGHT * _brighter(self._small[i - 1], self._small[i])
+        envelope, onsets = strikes(felt, parts)
         return Motion(
             rate=float(SYNC_RATE),
             directogram=grid.mean(1),
@@ -186,9 +190,9 @@ class Meter:
             return np.zeros((frames, *shape), np.float32)
         flat = np.stack(steps).reshape(len(steps), -1).astype(np.float64)
         starts, ends = np.array(self._spans).T
-        # The last picture stands for a while; what moved before it goes on.
-        starts, ends = np.append(starts, ends[-1]), np.append(ends, ends[-1] + _LONGEST)
-        flat = np.append(flat, flat[-1:] * (_LONGEST / (ends[-2] - starts[-2])), axis=0)
+        if ends[-1] == self._times[-1]:  # still moving when the clip ends: while the last picture stands, too
+            flat = np.append(flat, flat[-1:] * (_LONGEST / (ends[-1] - starts[-1])), axis=0)
+            starts, ends = np.append(starts, ends[-1]), np.append(ends, ends[-1] + _LONGEST)
         total = np.append(np.zeros_like(flat[:1]), np.cumsum(flat, axis=0), axis=0)
         knots = np.stack([starts, ends], 1).ravel()
         sums = np.stack([total[:-1], total[1:]], 1).reshape(len(knots), -1)
@@ -212,16 +216,16 @@ def measure(
     return meter.motion(count / Fraction(rate) if seconds is None else seconds)
 
 
-def strikes(impact: Floats, parts: Iterable[Shot]) -> tuple[Floats, tuple[Onset, ...]]:
+def strikes(felt: Floats, parts: Iterable[Shot]) -> tuple[Floats, tuple[Onset, ...]]:
     """Impacts in cells [T, rows, columns] -> the envelope [T] and its onsets, each shot by itself."""
-    envelope = np.zeros(len(impact), np.float32)
-    sudden = np.zeros_like(impact)
+    envelope = np.zeros(len(felt), np.float32)
+    sudden = np.zeros_like(felt)
     peaks: list[int] = []
     for part in parts:
-        first, end = round(part.start * SYNC_RATE), min(round(part.end * SYNC_RATE), len(impact))
+        first, end = round(part.start * SYNC_RATE), min(round(part.end * SYNC_RATE), len(felt))
         if end <= first:
             continue
-        sudden[first:end] = _sudden(impact[first:end])
+        sudden[first:end] = _sudden(felt[first:end])
         # The root lets a small part that strikes be felt beside a large part that only moves.
         envelope[first:end] = np.sqrt(sudden[first:end]).mean((1, 2))
         peaks += [first + k for k in _peaks(envelope[first:end])]
@@ -278,105 +282,18 @@ def _compressed(size: Floats) -> Floats:
     return (np.log1p(2 * size) / 4).astype(np.float32)
 
 
-def _fitted(picture: Picture) -> Picture:
-    """The longer side at 192 pixels; the shorter at least 48: OpenCV's flow crashes where there is no room."""
-    scale = _LONGER_SIDE / max(picture.shape[:2])
-    height, width = (max(48, round(side * scale)) for side in picture.shape[:2])
-    if (height, width) == picture.shape[:2]:
-        return picture
-    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(picture, (width, height), interpolation=how))
-
-
-def _grey(picture: Picture) -> NDArray[np.uint8]:
-    return np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), np.uint8)
-
-
-def _means(field: NDArray, shape: tuple[int, int]) -> NDArray:
-    """[H, W, ...] -> means over shape = (rows, columns) equal parts."""
-    return np.asarray(cv2.resize(field, shape[::-1], interpolation=cv2.INTER_AREA))
-
-
-def _camera_path(flow: Floats) -> tuple[Floats, Floats]:
-    """Flow [h, w, 2] -> its median [2], and the affine motion [h, w, 2] that most of the picture follows.
-
-    Robust least squares, reweighted with the Geman-McClure function: parts that move by themselves lose
-    their say.
-    """
-    height, width = flow.shape[:2]
-    y, x = np.mgrid[0:height, 0:width].astype(np.float32)
-    basis = np.stack([np.ones_like(x), x / width - 0.5, y / height - 0.5], -1)  # [h, w, 3]
-    design, target = basis[1::3, 1::3].reshape(-1, 3), flow[1::3, 1::3].reshape(-1, 2)
-    median = np.median(target, axis=0)
-    path = np.zeros((3, 2), np.float32)
-    path[0] = median
-    for _ in range(4):
-        away = np.linalg.norm(target - design @ path, axis=1)
-        scale = max(1.5 * float(np.median(away)), 0.05)
-        weighted = design / (1 + (away[:, None] / scale) ** 2) ** 2
-        path = np.linalg.solve(weighted.T @ design + 1e-4 * np.eye(3), weighted.T @ target).astype(np.float32)
-    return median.astype(np.float32), basis @ path
-
-
-def _texture(grey: NDArray[np.uint8], shape: tuple[int, int]) -> Floats:
-    """How well flow can be known, [h, w, 1] in 0 to 1: what moves drags plain surroundings along."""
-    across, down = (
-        cv2.Sobel(grey, cv2.CV_32F, 1, 0, scale=0.125),
-        cv2.Sobel(grey, cv2.CV_32F, 0, 1, scale=0.125),
-    )
-    edges = cv2.blur(cv2.magnitude(across, down), (5, 5))
-    return _means(edges / (edges + _TEXTURE), shape)[..., None]
-
-
-def _directogram(flow: Floats) -> Floats:
-    """Flow [h, w, 2] -> [9, A]: mean magnitude by direction in a 3x3 grid, shared by the two nearest bins."""
-    height, width = flow.shape[:2]
-    size = np.hypot(flow[..., 0], flow[..., 1])
-    angle = np.arctan2(flow[..., 1], flow[..., 0]) * (ANGLES / (2 * np.pi)) % ANGLES
-    low = np.floor(angle)
-    share = angle - low
-    cell = (np.arange(height) * 3 // height)[:, None] * 3 + np.arange(width) * 3 // width
-    at = np.stack([cell * ANGLES + low % ANGLES, cell * ANGLES + (low + 1) % ANGLES]).astype(np.intp)
-    sums = np.bincount(at.ravel(), np.stack([size * (1 - share), size * share]).ravel(), 9 * ANGLES)
-    counts = np.bincount(cell.ravel(), minlength=9)
-    return (sums.reshape(9, ANGLES) / counts[:, None]).astype(np.float32)
-
-
-def _impact(past: Floats, now: Floats, path: Floats, noise: float) -> Floats:
-    """Speeds [h, w, 2] before and after a picture -> impact [6, 8], in pixels a frame per frame.
-
-    `path` is where each part came from: the speed before and after is that of the same piece of the world,
-    so that what moves on evenly has no impact at all.
-    """
-    height, width = now.shape[:2]
-    y, x = np.mgrid[0:height, 0:width].astype(np.float32)
-    # Paths are in pixels of the full picture, of which this field has half.
-    after = cv2.remap(
-        now, x + path[..., 0] / 2, y + path[..., 1] / 2, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-    )
-    fast, faster = np.hypot(past[..., 0], past[..., 1]), np.hypot(after[..., 0], after[..., 1])
-    along = np.maximum((past * after).sum(-1), 0)
-    loss = fast - along / np.maximum(fast, 1e-6)
-    gain = faster - along / np.maximum(faster, 1e-6)
-    upward = np.maximum(past[..., 1] - after[..., 1], 0)
-    change = np.maximum(loss, 0) + np.maximum(gain, 0)
-    error = noise + _UNSURE * np.maximum(_means(fast, _CELLS), _means(faster, _CELLS))
-    felt = np.maximum(_means(upward, _CELLS) - error, 0)
-    return felt + _ANY_DIRECTION * np.maximum(_means(change, _CELLS) - error, 0)
-
-
 def _brighter(before: Picture, now: Picture) -> Floats:
     """Two small pictures -> [6, 8]: rise of the logarithm of luminance."""
-    light, earlier = (np.log(_grey(p) + np.float32(_DARK)) for p in (now, before))
-    return np.maximum(_means(light - earlier, _CELLS), 0)
+    light, earlier = (np.log(greyed(p) + np.float32(_DARK)) for p in (now, before))
+    return np.maximum(means(light - earlier, CELLS), 0)
 
 
-def _sudden(impact: Floats) -> Floats:
+def _sudden(felt: Floats) -> Floats:
     """Impacts [T, ...] less what goes on all the time, spread over the frames beside: contact is between frames."""
     window = 2 * _SETTLED + 1
-    padded = np.pad(impact, ((_SETTLED, _SETTLED), (0, 0), (0, 0)), mode="edge")
+    padded = np.pad(felt, ((_SETTLED, _SETTLED), (0, 0), (0, 0)), mode="edge")
     usual = np.median(np.lib.stride_tricks.sliding_window_view(padded, window, axis=0), axis=-1)
-    rest = np.pad(np.maximum(impact - usual, 0), ((1, 1), (0, 0), (0, 0)))
+    rest = np.pad(np.maximum(felt - usual, 0), ((1, 1), (0, 0), (0, 0)))
     return rest[1:-1] + (rest[:-2] + rest[2:]) / 2
 
 
@@ -399,9 +316,7 @@ def _peaks(envelope: Floats) -> list[int]:
 def _valley(side: Floats, value: float) -> float:
     """The lowest on the way from a peak to anything higher; 0 beyond the end."""
     higher = np.flatnonzero(side > value)
-    return (
-        float(side[: higher[0]].min(initial=value)) if len(higher) else float(min(side.min(initial=0), value))
-    )
+    return float(side[: higher[0]].min(initial=value)) if len(higher) else 0.0
 
 
 def _centroid(curve: Floats, k: int) -> float:

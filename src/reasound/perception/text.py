@@ -57,9 +57,9 @@ class MiniLM:
             mean = (states * mask[..., None]).sum(1) / mask.sum(1, keepdim=True)  # [B, T, 384] -> [B, 384]
             fresh |= zip(part, F.normalize(mean, dim=-1).numpy(), strict=True)
         found = [fresh[text] if text in fresh else self._known[text] for text in texts]
-        if len(self._known) + len(fresh) > REMEMBERED:
-            self._known.clear()
         self._known |= fresh
+        if len(self._known) > REMEMBERED:
+            self._known.clear()
         return np.stack(found) if found else np.zeros((0, WIDTH), np.float32)
 
     def tokens(self, texts: Sequence[str], limit: int = TRAINED_TOKENS) -> tuple[Floats, Bools]:
@@ -77,8 +77,7 @@ class MiniLM:
 
     @torch.inference_mode()
     def _read(self, texts: list[str], limit: int) -> tuple[Tensor, Tensor]:
-        self.tokenizer.enable_truncation(limit)
-        ids = [torch.tensor(encoded.ids) for encoded in self.tokenizer.encode_batch(texts)]
+        ids = [torch.tensor(_cut(encoded.ids, limit)) for encoded in self.tokenizer.encode_batch(texts)]
         lengths = torch.tensor([len(row) for row in ids])
         mask = torch.arange(int(lengths.max())) < lengths[:, None]  # [B, T]
         return self.network(nn.utils.rnn.pad_sequence(ids, batch_first=True), mask), mask
@@ -149,6 +148,11 @@ class Int8Linear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return F.linear(x, self.weight, self.bias)
+
+
+def _cut(ids: list[int], limit: int) -> list[int]:
+    """At most `limit` ids; the last, [SEP], stays."""
+    return ids if len(ids) <= limit else [*ids[: limit - 1], ids[-1]]
 
 
 def _checked(texts: Sequence[str]) -> Sequence[str]:

@@ -21,8 +21,10 @@ from reasound.reasoning.knowledge import Scene, SoundClass, scenes, sound_class,
 WORD, HINT = 1.0, 0.5
 ENOUGH = 1.0
 """One word that names a class, or two that hint at it."""
-ALIKE = 0.6
-"""Cosine from which the sentence encoder decides where no word is known."""
+LIKENESS = 2.0
+"""What a cosine of 1 to a caption of the class is worth beside words."""
+SURELY_ALIKE, ALIKE = 0.65, 0.5
+"""Cosine from which the sentence encoder decides where no word is known: beside other sounds, and alone."""
 AT_MOST = 3
 """Sounds in one phrase."""
 
@@ -91,31 +93,40 @@ def read_caption(caption: str, seconds: float, encoder: Encoder | None = None) -
     """The sounds, the place and the exclusions that a caption names, for a clip of `seconds`."""
     text = FROM.sub(r"from \1 to \2 s", " ".join(caption.lower().split()))
     scene = _scene(text)
+    phrases, avoid = _phrases(text, seconds)
     told: dict[str, Told] = {}
+    for surely in (SURELY_ALIKE, ALIKE):  # the encoder may guess more freely where nothing else is found
+        for phrase, turn in phrases:
+            when = _when(phrase, turn, seconds)
+            for sound, score in _sounds(phrase, scene, encoder, surely):
+                new = Told(sound, phrase, score, *when, _count(phrase), bool(FAR.search(phrase)))
+                if sound.name not in told or told[sound.name].score < score:
+                    told[sound.name] = new
+        if told:
+            break
+    return Reading(text, tuple(told.values()), scene, avoid)
+
+
+def _phrases(text: str, seconds: float) -> tuple[list[tuple[str, tuple[float, float]]], tuple[str, ...]]:
+    """The phrases, each with the part of the clip that is its turn, and what stands after "no" and "without"."""
+    phrases: list[tuple[str, tuple[float, float]]] = []
     avoid: list[str] = []
     turns = [turn for turn in NEXT.split(text) if turn.strip(" ,.;")]
     for number, turn in enumerate(turns):
         span = (number * seconds / len(turns), (number + 1) * seconds / len(turns))
         negative = False
-        for phrase in filter(None, (part.strip() for part in PHRASE.split(turn))):
-            if negation := NEGATION.search(phrase):
-                avoid.append(phrase[negation.end() :].strip())
-            elif negative and phrase in UNWANTED:
-                avoid.append(phrase)
-            negative = negation is not None or (negative and phrase in UNWANTED)
-            said = phrase[: negation.start()] if negation else phrase
-            said, *tool = TOOL.split(said, maxsplit=1)
-            start, end, at = _when(said, span, seconds)
-            sounds = _sounds(said, scene, encoder)
-            if tool and not any(
-                sound.is_struck for sound, _ in sounds
-            ):  # "hits a bag with a drumstick": no drum
-                sounds += _sounds(tool[0], scene, encoder)
-            for sound, score in sounds:
-                if sound.name not in told or told[sound.name].score < score:
-                    far = bool(FAR.search(said))
-                    told[sound.name] = Told(sound, phrase, score, start, end, at, _count(said), far)
-    return Reading(text, tuple(told.values()), scene, tuple(dict.fromkeys(filter(None, avoid))))
+        for part in filter(None, (part.strip() for part in PHRASE.split(turn))):
+            negation = NEGATION.search(part)
+            negative = negation is not None or (negative and part in UNWANTED)
+            if negation:
+                avoid.append(part[negation.end() :].strip())
+                part = part[: negation.start()].strip()
+            elif negative:
+                avoid.append(part)
+                part = ""
+            if part:
+                phrases.append((part, span))
+    return phrases, tuple(dict.fromkeys(filter(None, avoid)))
 
 
 def meant(term: str) -> set[str]:
@@ -128,8 +139,21 @@ def meant(term: str) -> set[str]:
     return group | {name for name, known in _vocabulary().items() if _match(words, known, WORD)[0] >= WORD}
 
 
-def _sounds(phrase: str, scene: Scene | None, encoder: Encoder | None) -> list[tuple[SoundClass, float]]:
-    """Classes in a phrase, best first. A word counts for one class only: an anvil's hammer is no second hammer."""
+def _sounds(
+    phrase: str, scene: Scene | None, encoder: Encoder | None, surely: float
+) -> list[tuple[SoundClass, float]]:
+    """Classes in a phrase. What is hit with a thing sounds, not the thing: no drum in "hits a bag with a drumstick"."""
+    said, *tool = TOOL.split(phrase, maxsplit=1)
+    found = _named(said, scene, encoder, surely)
+    if tool and not any(sound.is_struck for sound, _ in found):
+        found += _named(tool[0], scene, encoder, surely)
+    return found
+
+
+def _named(
+    phrase: str, scene: Scene | None, encoder: Encoder | None, surely: float
+) -> list[tuple[SoundClass, float]]:
+    """Best first. A word counts for one class only: an anvil's hammer is no second hammer."""
     words: list[str | None] = list(_stems(phrase))
     alike = _alike(phrase, encoder) if encoder else dict.fromkeys(sound_classes(), 0.0)
     found: list[tuple[SoundClass, float]] = []
@@ -138,7 +162,7 @@ def _sounds(phrase: str, scene: Scene | None, encoder: Encoder | None) -> list[t
             name: _match(words, known, HINT if not found else WORD)[0]
             for name, known in _vocabulary().items()
         }
-        best = max(scores, key=lambda name: (scores[name] >= ENOUGH, scores[name] + alike[name]))
+        best = max(scores, key=lambda name: (scores[name] >= ENOUGH, scores[name] + LIKENESS * alike[name]))
         if scores[best] < ENOUGH:
             break
         sound = sound_class(best)
@@ -151,7 +175,7 @@ def _sounds(phrase: str, scene: Scene | None, encoder: Encoder | None) -> list[t
     if not found and any(word in STROLL for word in words):
         found.append((sound_class(scene.steps if scene else "footsteps/stone"), 0.7))
     best = max(alike, key=lambda name: alike[name])
-    if not found and len(words) > 1 and alike[best] >= ALIKE:
+    if not found and len(words) > 1 and alike[best] >= surely:
         found.append((sound_class(best), alike[best]))
     return found
 

@@ -146,37 +146,38 @@ def _candidates(seen: Floats, features: Features) -> Iterable[Candidate]:
     for i, label in enumerate(labels()):
         for name, weight in zip(label.sounds, _RANKS, strict=False):
             implied[i, names.index(name)] = weight
-    worn = [i for i, label in enumerate(labels()) if label.worn]
-    implied[worn, names.index("voice/body")] = 1.0
+        if label.worn:
+            implied[i, names.index("voice/body")] = 1.0
+    likely = np.array([sound.likely for sound in sound_classes().values()])
     at = (np.arange(len(seen)) + 0.5) / VISUAL_RATE
     parts = features.shots or (Shot(0.0, features.seconds),)
     shots = np.stack([(at >= s.start) & (at < s.end) for s in parts], 1)  # [T, shots]
-    rest = seen.copy()
-    while len(taken := np.flatnonzero(rest.any(0))):
-        curves = rest[:, taken] @ implied[taken]
-        for part in shots.T:
-            curves[part] = _smooth(curves[part])
-        tops = curves.max(0)
-        there = curves >= np.maximum(_THERE * tops, 1e-6)
+    rest = [int(i) for i in np.flatnonzero(seen.any(0))]
+    smooth = seen.copy()
+    for part in shots.T:
+        smooth[np.ix_(part, rest)] = _smooth(seen[np.ix_(part, rest)])
+    while rest:
+        curves = smooth[:, rest] @ implied[rest]  # [T, classes]
+        there = curves >= np.maximum(_THERE * curves.max(0), 1e-6)
         # What is there stays there until the cut: a label that comes and goes within a shot is doubtful.
-        stays = there.sum(0) / np.maximum((there.T @ shots > 0) @ shots.sum(0), 1)
+        in_shots = there.T.astype(np.float32) @ shots > 0  # [classes, shots]
+        stays = there.sum(0) / np.maximum(in_shots @ shots.sum(0), 1)
         scores = (curves * there).sum(0) / np.maximum(there.sum(0), 1) * np.sqrt(np.minimum(stays, 1))
-        ranks = scores * np.array([sound_class(name).likely for name in names])
-        best = int(np.argmax(ranks))
-        if ranks[best] < _LEAST_RANK or scores[best] < _LEAST_SCORE:
+        best = int(np.argmax(scores * likely))
+        if scores[best] * likely[best] < _LEAST_RANK or scores[best] < _LEAST_SCORE:
             return
-        speaking = [int(i) for i in taken if implied[i, best] > 0]
-        first = max(speaking, key=lambda i: float(rest[:, i].sum()))
+        speaking = [i for i in rest if implied[i, best] > 0]
+        first = max(speaking, key=lambda i: float(seen[:, i].sum()))
         sound = sound_class(names[best])
         yield Candidate(
             sound,
             float(min(scores[best], 1.0)),
             sound.source or with_article(labels()[first].name),
-            _named(rest, speaking),
+            _named(seen, speaking),
             _spans(there[:, best], features.seconds),
             next((s.box for s in features.sightings if s.index == first), None),
         )
-        rest[:, speaking] = 0
+        rest = [i for i in rest if i not in speaking]
 
 
 def _settled(found: list[Candidate]) -> list[Candidate]:
@@ -184,7 +185,10 @@ def _settled(found: list[Candidate]) -> list[Candidate]:
     stays. And what is loud must at least be likely."""
     kept: list[Candidate] = []
     for c in found:
-        rival = next((k for k in kept if k.sound.group == c.sound.group and overlap(k.spans, c.spans)), None)
+        near = 1.0 if c.score < LIKELY else 0.0  # across a cut, what is hardly seen is what was seen before
+        rival = next(
+            (k for k in kept if k.sound.group == c.sound.group and overlap(k.spans, c.spans, near)), None
+        )
         if rival is None or (rival.is_sure and c.is_sure):
             kept.append(c)
             continue
@@ -299,8 +303,9 @@ def merged(spans: Iterable[Span]) -> tuple[Span, ...]:
     return tuple(merged)
 
 
-def overlap(one: Iterable[Span], other: Iterable[Span]) -> bool:
-    return any(a < d and c < b for a, b in one for c, d in other)
+def overlap(one: Iterable[Span], other: Iterable[Span], near: float = 0.0) -> bool:
+    """Whether any two spans share a moment, or come as near as this many seconds."""
+    return any(a < d + near and c < b + near for a, b in one for c, d in other)
 
 
 def _named(seen: Floats, members: list[int], least: float = 0.0) -> tuple[str, ...]:

@@ -57,8 +57,10 @@ class Left:
 
 
 def headline(ideas: Sequence[Idea], ambience: Sequence[Ambience]) -> str:
-    """One sentence for all that is heard."""
-    sounds = list(dict.fromkeys(idea.events[0].sound if _is_clause(idea) else idea.heard for idea in ideas))
+    """One sentence for what is heard; of many sounds the first four."""
+    sounds = list(dict.fromkeys(idea.events[0].sound if _is_clause(idea) else idea.heard for idea in ideas))[
+        :4
+    ]
     under = [sound_class(a.sound_class).heard if a.level > AIR else a.sound for a in ambience]
     if not sounds and not under:
         return "Silence."

@@ -30,6 +30,8 @@ _QUIETER = {SURE: 0.0, LIKELY: -3.0, 0.0: -6.0}
 """dB by how sure the source is: a mistake should at least be a soft one."""
 _WIDTH = 1.4
 """Pan of the picture's edge is 0.7: what is at the edge is still in front."""
+DECIDED = 0.1
+"""Evidence from which it is outdoors or indoors."""
 _RUNS_ANYWAY = ("vehicle", "fire", "water")
 """Groups that sound while nothing in the picture seems to move: an engine idles."""
 _MOVERS = ("vehicle", "footsteps", "motion")
@@ -294,7 +296,7 @@ def _placed(event: Event, wish: _Wish, features: Features) -> Event:
     distance = c.sound.distance
     if wish.told and wish.told.off_screen:
         return event.model_copy(update={"distance": min(4 * distance, 1000.0)})
-    near = [o for o in motion.onsets if any(abs(o.time - t) < 0.01 for t in event.onsets)]
+    near = [o for o in motion.onsets if round(o.time, 3) in event.onsets]
     xs = [float(np.average([o.x for o in near], weights=[o.strength + 1e-3 for o in near]))] if near else []
     if c.box and c.box.area < 0.6:
         xs.append(c.box.centre[0])
@@ -347,7 +349,7 @@ def _ambience(
     if scene:
         sure = 0.9 if reading.scene else min(0.9, setting.score)
         beds += [(name, level, "", sure) for name, level in scene.ambience]
-    elif setting.outdoors > 0.15:
+    elif setting.outdoors > DECIDED:
         beds.append(("weather/wind", -28.0, "a light breeze", 0.3))
     space = scene.space if scene else ""
     if alone and not beds and space in ("", "small room", "room"):
@@ -373,8 +375,8 @@ def _acoustics(evidence: Evidence, reading: Reading) -> Acoustics:
     """The room of the place; where it cannot be told, one that does no harm."""
     if scene := reading.scene or evidence.setting.scene:
         return Acoustics(space=scene.space, reverb=scene.reverb)
-    if evidence.setting.outdoors > 0.15:
+    if evidence.setting.outdoors > DECIDED:
         return Acoustics(space="outdoors", reverb=scenes()["outdoors"].reverb)
-    if evidence.setting.outdoors < -0.15:
+    if evidence.setting.outdoors < -DECIDED:
         return Acoustics(space="room", reverb=scenes()["indoors"].reverb)
     return Acoustics(space="small room", reverb=0.08)

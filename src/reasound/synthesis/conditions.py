@@ -79,10 +79,15 @@ class Conditions:
         missing[:, [INPUTS.index(name) for name in names]] = True
         return replace(self, missing=missing)
 
-    def dropped(self, probability: float, generator: torch.Generator | None = None) -> Conditions:
-        """Each input of each item not given with this probability, independently: what training needs for guidance
-        and for any subset of inputs to work. The caption's two forms go together."""
-        drop = torch.rand(len(self), len(INPUTS), generator=generator) < probability
+    def dropped(
+        self, each: float, together: float = 0.0, generator: torch.Generator | None = None
+    ) -> Conditions:
+        """Each input of each item not given with probability `each`, independently, so that any subset of inputs
+        works; and all but the context with probability `together`: the half that guidance pushes away from. The
+        caption's two forms go together."""
+        drop = torch.rand(len(self), len(INPUTS), generator=generator) < each
+        nothing = torch.rand(len(self), generator=generator) < together
+        drop[:, : INPUTS.index("context")] |= nothing[:, None]
         drop[:, INPUTS.index("pooled")] = drop[:, INPUTS.index("caption")]
         return replace(self, missing=self.missing | drop.to(self.missing.device))
 

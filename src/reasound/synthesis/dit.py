@@ -72,7 +72,7 @@ def pocket(sync: int) -> DiTConfig:
         heads=6,
         joint_layers=2,
         solo_layers=4,
-        expand=3.0,
+        expand=2.5,
         round_to=64,
         span=108,
         context=True,

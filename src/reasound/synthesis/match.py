@@ -215,7 +215,7 @@ def _alike(members: Sequence[Match]) -> list[Match]:
     return [
         m
         for m in members
-        if m.score > best.score - 0.25
+        if m.score > best.score - 0.2
         and abs(np.log2(m.recording.brightness / best.recording.brightness)) < 0.8
     ]
 

@@ -175,7 +175,7 @@ def _room(cut: Cut, gap: float, habit: Habit) -> float:
     group = cut.recording.sound_class.split("/")[0]
     if habit.one_throat or habit.manner == "texture":
         return max(gap - 0.02, 0.08)
-    ring = _RING.get(group, 2.0)
+    ring = _RING.get(group, 1.3 if habit.manner == "whole" else 2.0)
     return max(ring * gap, 0.2)
 
 

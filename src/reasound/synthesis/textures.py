@@ -21,6 +21,7 @@ _FRAME = 1_024  # samples of one feature frame, 23 ms
 _BANDS = np.geomspace(60, 16_000, 13)  # edges in Hz
 _LAG = 882  # samples: 20 ms, one period of 50 Hz
 _CHOICES = 5  # good places among which the next grain is drawn
+_FORGET = 0.85  # of how worn a place is, from grain to grain
 _DRIFT_DB, _DRIFT_EVERY = 0.8, 4.0  # slow change of level, seconds between its turns
 
 
@@ -89,12 +90,11 @@ def _grains(pool: _Pool, n: int, rng: np.random.Generator) -> Audio:
     written = min(grain.shape[1], out.shape[1])
     out[:, :written] = grain[:, :written]
     at += grain.shape[1] - fade  # the source sample at which the tail that will be crossfaded starts
-    recent: list[int] = []
+    wear = np.zeros(len(likeness), np.float32)
     while written < n:
         tail = out[:, written - fade : written]
-        start = _next_place(pool, likeness, places, usable, at, recent, rng)
+        start = _next_place(likeness, places, usable, at, wear, rng)
         start, agreement = _aligned(pool.mono, tail.mean(0), start)
-        recent = [*recent[-5:], start]
         take = _length(pool, start, least, most, fade, rng) + fade
         grain = pool.audio[:, start : start + take]
         take = min(grain.shape[1], out.shape[1] - written + fade)
@@ -105,6 +105,8 @@ def _grains(pool: _Pool, n: int, rng: np.random.Generator) -> Audio:
         out[:, written : written - fade + take] = grain[:, fade:take]
         written += take - fade
         at = start + take - fade
+        wear *= _FORGET
+        wear[start // _FRAME : at // _FRAME + 1] += 1
     return out[:, :n]
 
 
@@ -114,20 +116,22 @@ def _length(pool: _Pool, start: int, least: int, most: int, fade: int, rng: np.r
 
 
 def _next_place(
-    pool: _Pool,
     likeness: NDArray[np.float32],
     places: NDArray[np.int64],
     usable: NDArray[np.bool_],
     at: int,
-    recent: Sequence[int],
+    wear: NDArray[np.float32],
     rng: np.random.Generator,
 ) -> int:
-    """One of the places most like what sounds at `at`, but neither there nor where the last grains came from."""
+    """One of the places most like what sounds at `at`, but not there, and not where much was taken lately.
+
+    Without that `wear` the search would stay where the sound is most like itself, and what is rare in the recording
+    would not be heard again.
+    """
     frame = min(at // _FRAME, len(likeness) - 1)
-    distance = np.sqrt(np.mean((likeness - likeness[frame]) ** 2, 1))
-    apart = min(0.5 * SAMPLE_RATE, 0.15 * pool.audio.shape[1])
-    for other in (at, *recent):
-        distance = distance + 6.0 * np.maximum(1 - np.abs(places - other) / apart, 0)
+    distance = np.sqrt(np.mean((likeness - likeness[frame]) ** 2, 1)) + 0.5 * wear
+    apart = min(SAMPLE_RATE / 2, 0.15 * places[-1] + 1)
+    distance += 6.0 * np.maximum(1 - np.abs(places - at) / apart, 0)
     distance[~usable] = np.inf
     best = np.argsort(distance, kind="stable")[: min(_CHOICES, int(usable.sum()))]
     return int(places[rng.choice(best)])

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -46,13 +46,17 @@ class AudioTraining:
 
     model: DiTConfig = field(default_factory=lambda: pocket(sync=64))
     budget: Budget = Budget(minutes=45.0)
-    batch: int = 48
+    batch: int = 32
     rate: float = 2e-3
     muon: bool = True
     """Muon for the inner matrices, AdamW for the rest; False: AdamW for all."""
     muon_steps: int = 3
     drop: float = 0.12
     """Probability with which each input of each item is not given."""
+    silence: float = 0.08
+    """Probability with which nothing is given but the context: what guidance pushes away from."""
+    told: float = 0.2
+    """Share of batches that read the reasoning, which is long; the others learn from captions in half the time."""
     tasks: Mapping[Task, float] = field(
         default_factory=lambda: {
             "object": 0.6,
@@ -64,7 +68,7 @@ class AudioTraining:
             "extend": 0.03,
         }
     )
-    ema: float = 0.999
+    ema: float = 0.998
     seed: int = 0
     device: str = "cpu"
     report_every: int = 25
@@ -98,8 +102,10 @@ def ask(plan: Plan, dry: bool, text: TextEncoder, config: DiTConfig) -> None:
 Drawn = tuple[Conditions, Tensor]
 
 
-def example(item: Item, task: Task, rng: np.random.Generator, text: TextEncoder, config: DiTConfig) -> Drawn:
-    """One item of a batch: what is given, and the latents [L, C] that should come out."""
+def example(
+    item: Item, task: Task, rng: np.random.Generator, text: TextEncoder, config: DiTConfig, told: bool = True
+) -> Drawn:
+    """One item of a batch: what is given, and the latents [L, C] that should come out. `told`: with the reasoning."""
     plan, length = item.plan, len(item.mix)
     mix = item.mix.float()
     if item.dry:
@@ -127,8 +133,12 @@ def example(item: Item, task: Task, rng: np.random.Generator, text: TextEncoder,
         context = rest if role == BESIDE else mix
         mask[:, role] = 1.0
     conditions = prepare_conditions(None, plan, text, config, events=chosen, context=(context, mask))
-    given = conditions if mask.any() else conditions.without(["context"])
-    return given, target
+    if not told:
+        words, mask_of_words = conditions.reasoning[:, :1], conditions.reasoning_mask
+        assert mask_of_words is not None
+        conditions = replace(conditions, reasoning=words, reasoning_mask=mask_of_words[:, :1])
+        conditions = conditions.without(["reasoning"])
+    return (conditions if mask.any() else conditions.without(["context"])), target
 
 
 def _known(length: int, ahead: bool, rng: np.random.Generator) -> Tensor:
@@ -209,12 +219,13 @@ class Trainer:
         tasks, odds = list(s.tasks), np.array(list(s.tasks.values()))
         wet = [i for i in range(len(scenes)) if not scenes[i].dry]
         dry = [i for i in range(len(scenes)) if scenes[i].dry]
+        told = bool(rng.random() < s.told)
         drawn = []
         for _ in range(s.batch):
             task = tasks[int(rng.choice(len(tasks), p=odds / odds.sum()))]
             among = (dry or wet) if task == "object" else (wet or dry)
             item = scenes[among[int(rng.integers(len(among)))]]
-            drawn.append(example(item, task, rng, scenes.text, s.model))
+            drawn.append(example(item, task, rng, scenes.text, s.model, told))
         conditions = batched([conditions for conditions, _ in drawn])
         return conditions, torch.stack([target for _, target in drawn]).transpose(1, 2)
 
@@ -249,7 +260,7 @@ class Trainer:
         generator = torch.Generator().manual_seed(s.seed * 1_000_003 + self.step)
         t = training_times(len(sound), generator).to(self.device)
         noise = torch.randn(sound.shape, generator=generator).to(self.device)
-        given = conditions.dropped(s.drop, generator).map(lambda x: x.to(self.device))
+        given = conditions.dropped(s.drop, s.silence, generator).map(lambda x: x.to(self.device))
         x, target = noised(sound.to(self.device), noise, t)
         with torch.autocast(self.device.type, torch.bfloat16):
             velocity = self.model(x, t, given)

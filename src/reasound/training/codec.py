@@ -23,15 +23,16 @@ from torch.utils.data import DataLoader
 
 from reasound.data.crops import Crops
 from reasound.data.recordings import RATE, Recordings
-from reasound.synthesis.codec import Codec, CodecConfig, Controls, Frames, mid_side, power_of
+from reasound.synthesis.codec import Codec, CodecConfig, Controls
+from reasound.synthesis.spectra import Frames, mid_side, power_of
 from reasound.training.ema import Ema
 from reasound.training.loop import Budget, Every, Log, learning_rate, load_checkpoint, save_checkpoint
 from reasound.training.principal import start_linear
 
 Parts = dict[str, Tensor]
 
-START_AT = 1 << 29
-"""First of the batches that the linear start looks at: none that training will see."""
+START_AT, MEASURE_AT = 1 << 29, 1 << 28
+"""First batches of the linear start and of the final measurement of latents: none that training will see."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +60,8 @@ class CodecTraining:
     workers: int = 1
     start_batches: int = 100
     """How many batches the linear start is computed from."""
+    measure_batches: int = 48
+    """How many batches the latents' shift and scale are measured on."""
     seed: int = 0
     device: str = "cpu"
     report_every: int = 50
@@ -172,6 +175,7 @@ class Trainer:
         self.model = Codec(settings.model).to(self.device)
         self.loss = SpectralLoss().to(self.device)
         self.step, self.elapsed, self.skipped = 0, 0.0, 0
+        self.blank = True  # the weights are random as yet
         self.start()
 
     def start(self) -> None:
@@ -183,12 +187,13 @@ class Trainer:
             n: m for n, m in self.model.named_modules() if isinstance(m, nn.Linear) and m.weight.requires_grad
         }
         inner = [m.weight for n, m in linear.items() if not n.endswith(("read", "write"))]
-        chosen = {id(p) for p in inner}
         matrices = [m.weight for n, m in linear.items() if n.endswith(("read", "write"))]
         vectors = [p for p in self.model.parameters() if p.requires_grad and p.ndim < 2]
-        self.parameters = inner + matrices + vectors
+        self.parameters = [*inner, *matrices, *vectors]
         # Adam moves every weight by as much, so a layer with many inputs moves its outputs far: shorter steps for it.
-        groups = [{"params": [p], "weight_decay": 0.0, "scale": min(1.0, 64.0 / p.shape[1])} for p in matrices]
+        groups = [
+            {"params": [p], "weight_decay": 0.0, "scale": min(1.0, 64.0 / p.shape[1])} for p in matrices
+        ]
         groups.append({"params": vectors, "weight_decay": 0.0, "scale": 0.5})
         self.adam = torch.optim.AdamW(groups, lr=s.rate, betas=(0.9, 0.99), fused=True)
         self.muon = torch.optim.Muon(
@@ -227,6 +232,7 @@ class Trainer:
                 f"the codec to start from has other sizes: {codec.config} and not {self.settings.model}"
             )
         self.model.load_state_dict(codec.state_dict())
+        self.blank = False
         self.start()
 
     # -- one step ------------------------------------------------------------------------------------------------------
@@ -314,7 +320,7 @@ class Trainer:
         samples = s.latents * s.model.samples_per_latent
         crops = Crops(Recordings(cache, "train"), s.batch, samples, s.seed, s.synthetic)
         batches = _batches(crops, self.step, s.workers)
-        if self.step == 0 and not s.freeze_encoder:
+        if self.step == 0 and self.blank:
             start_linear(self.model, itertools.islice(_batches(crops, START_AT, 0), s.start_batches))
             self.start()
         clips = [clip.to(self.device) for clip in held_out(Recordings(cache, "val"))]
@@ -332,7 +338,7 @@ class Trainer:
             if keep():
                 self.save()
         if not s.freeze_encoder:
-            self.measure_latents(itertools.islice(batches, 48))
+            self.measure_latents(itertools.islice(_batches(crops, MEASURE_AT, 0), s.measure_batches))
         self.save()
 
 

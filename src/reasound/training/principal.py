@@ -1,9 +1,10 @@
 """A start for the codec: linear principal components of log spectra.
 
-Trained from random weights, a network of this size needs thousands of steps to find what a linear analysis of two
-minutes of sound gives at once: which 64 numbers say most about 8 frames of log magnitudes and their panning. The
+Trained from random weights, a network of this size needs many thousands of steps to find what a linear analysis of
+ten minutes of sound gives at once: which 64 numbers say most about 8 frames of log magnitudes and their panning. The
 blocks of a new codec do nothing yet, so it is linear from features to controls; here that line is set to the
-components of a frame, then of a latent's frames, and back. Training begins with a codec that works.
+components of a frame, then of a latent's frames, and back. Training begins with a codec that works (docs/LOG.md has
+the numbers).
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from torch import Tensor
 
 from reasound.synthesis.codec import Codec
 
+KEPT = 0.75
+"""Share of the width that carries components; the rest starts at random, for what is not linear."""
 SIDE, FOLLOW = 0.5, 0.2
 """How much an error in side and in panning counts beside one in mid."""
 HUSH = 0.29
@@ -30,33 +33,54 @@ def components(x: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]:
 
 @torch.no_grad()
 def start_linear(codec: Codec, batches: Iterable[Tensor]) -> None:
-    """Set the linear path of a new codec from training crops [B, 2, N]. ValueError when they are too few."""
+    """Set the linear layers of a new codec from training crops [B, 2, N]. ValueError when they are too few."""
     c, encoder, decoder = codec.config, codec.encoder, codec.decoder
-    frequency = torch.arange(c.bins) * (c.sample_rate / c.window)
+    bins, device = c.bins, codec.shift.device
+    frequency = torch.arange(bins, device=device) * (c.sample_rate / c.window)
     ear = (700.0 / (frequency + 700.0)).sqrt()  # bins count as much as mel bands lie there
     ear = ear / ear.mean()
-    weight = torch.cat([ear, SIDE * ear, FOLLOW * ear]).to(codec.shift.device)
-    seen = torch.cat([encoder.linear_features(encoder.features(b)[0]) for b in batches]) * weight  # [B, T, 3K]
-    if seen.shape[0] * seen.shape[1] < 4 * c.stride * c.components:
+    weight = torch.cat([ear, SIDE * ear, FOLLOW * ear])
+    total = encoder.read.in_features
+    used = torch.cat([torch.arange(2 * bins), torch.arange(total - bins, total)]).to(
+        device
+    )  # levels and panning
+    seen = torch.cat([encoder.features(b.to(device))[0][..., used] * weight for b in batches])  # [B, T, 3K]
+    kept = int(KEPT * min(c.encoder_width, c.decoder_width))
+    if seen.shape[0] * seen.shape[1] < 4 * c.stride * kept:
         raise ValueError("too few crops to find the components of the sounds; give more batches")
 
-    mean, axes, spread = components(seen.flatten(0, 1), c.components)
-    frames = (seen - mean) @ axes  # [B, T, components]
-    patches = frames.unflatten(1, (-1, c.stride)).flatten(2).flatten(0, 1)  # [B L, 8 components]
-    patch_mean, patch_axes, deviation = components(patches, c.latent)
+    mean, axes, spread = components(seen.flatten(0, 1), kept)
+    spread = spread**0.7  # weak components are raised, so that the blocks can see them
+    frames = (seen - mean) @ axes  # [B, T, kept]
+    patches = frames.unflatten(1, (-1, c.stride))  # [B, L, 8, kept]
+    patch_mean, patch_axes, deviation = components(patches.flatten(2).flatten(0, 1), c.latent)
     strength = (deviation / deviation[-1]) ** 0.3  # what says more is told more exactly
-    each = spread.repeat(c.stride)  # frames travel at unit deviation, for the network beside
+    split = patch_axes.unflatten(0, (c.stride, kept))  # [8, kept, 64]
 
-    encoder.frame_axes.weight.copy_((axes / spread).T * weight)
-    encoder.frame_axes.bias.copy_(-(mean @ axes) / spread)
-    encoder.latent_axes.weight.copy_((each[:, None] * patch_axes * (strength / deviation)).T)
-    encoder.latent_axes.bias.copy_(-(patch_mean @ patch_axes) * (strength / deviation))
-    decoder.latent_axes.weight.copy_(patch_axes * (deviation / strength) / each[:, None])
-    decoder.latent_axes.bias.copy_(patch_mean / each)
-    # Features are log power / 8 + 1, controls exp(2 x - 3): levels to match, panning nearly as it is.
-    two = torch.full_like(mean, 2.0)
-    two[2 * c.bins :] = 0.6
-    shift = torch.full_like(mean, HUSH / 2 - 0.5)
-    shift[2 * c.bins :] = 0.0
-    decoder.frame_axes.weight.copy_(((axes * spread).T / weight * two).T)
-    decoder.frame_axes.bias.copy_(mean / weight * two + shift)
+    encoder.read.weight[:kept] = 0.0
+    encoder.read.weight[:kept, used] = (axes / spread).T * weight
+    encoder.read.bias[:kept] = -(mean @ axes) / spread
+    down = encoder.down.weight.view(c.mid_width, c.stride, c.encoder_width)
+    down[: c.latent] = 0.0
+    down[: c.latent, :, :kept] = (split * (spread[:, None] / deviation)).permute(2, 0, 1)
+    encoder.down.bias[: c.latent] = -(patch_mean @ patch_axes) / deviation
+    encoder.write.weight.zero_()
+    encoder.write.weight[: c.latent, : c.latent] = torch.diag(strength)
+    encoder.write.bias.zero_()
+    encoder.write.bias[c.latent :] = -2.5
+
+    decoder.read.weight[: c.latent] = torch.diag(1.0 / strength)
+    decoder.read.bias[: c.latent] = 0.0
+    up = decoder.up.weight.view(c.stride, c.decoder_width, c.mid_width)
+    up[:, :kept] = 0.0
+    up[:, :kept, : c.latent] = split * deviation / spread[:, None]
+    decoder.up.bias.view(c.stride, c.decoder_width)[:, :kept] = patch_mean.view(c.stride, kept) / spread
+    back, centre = (axes * spread).T / weight, mean / weight  # [kept, 3K], [3K]
+    level, follow = slice(0, 2 * bins), slice(2 * bins, 3 * bins)
+    decoder.write.weight[: 3 * bins] = 0.0
+    # Features are log power / 8 + 1, controls exp(2 x - 3).
+    decoder.write.weight[level, :kept] = 2.0 * back[:, level].T
+    decoder.write.bias[level] = 2.0 * centre[level] - 0.5 + HUSH / 2
+    decoder.write.weight[follow, :kept] = 0.6 * back[:, follow].T
+    decoder.write.bias[follow] = 0.6 * centre[follow]
+    decoder.write.weight[3 * bins :] *= 0.2  # share, pitch and gain curve begin near their biases

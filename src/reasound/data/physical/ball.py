@@ -1,24 +1,21 @@
-"""Balls: bounces with restitution, so that times between bounces shrink by one factor, and rolling."""
+"""Balls: bounces with restitution, so that the times between them shrink by one factor."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from reasound.data.physical.modal import body, strike
 from reasound.data.physical.sound import (
     Rng,
     Sound,
     Wave,
     add,
+    aired,
+    click,
     clock,
     count,
     finished,
-    modes,
     noise,
     room,
-    smooth,
-    swell,
-    wander,
 )
 
 GRAVITY = 9.81
@@ -38,41 +35,27 @@ def bounce_times(height: float, restitution: float, most: int) -> list[tuple[flo
     return out
 
 
+BALLS = {
+    "basketball": (54.5, 0.031, 414.0, 3_000.0, 0.42),
+    "tennis": (110.0, 0.018, 500.0, 3_200.0, 0.35),
+    "rubber": (150.0, 0.022, 520.0, 2_600.0, 0.3),
+    "pingpong": (420.0, 0.004, 1_100.0, 9_500.0, 0.9),
+}
+"""Hertz and decay of the air inside, lowest and highest mode of shell and floor and how loud they are."""
+
+
 def contact(rng: Rng, what: str, force: float) -> Wave:
-    """One bounce. what: basketball, tennis, pingpong, rubber or marble (on a hard floor)."""
-    n = count(0.28)
+    """One bounce on a hard floor of one of BALLS. force: 0 to 1."""
+    if what not in BALLS:
+        raise ValueError(f"there is no ball {what!r}; choose one of {', '.join(BALLS)}")
+    hertz, last, low, high, level = BALLS[what]
+    n = count(0.3)
     t = clock(n)
-    if what == "basketball":
-        thud = np.sin(2 * np.pi * (72.0 + 45.0 * np.exp(-t / 0.02)) * t) * np.exp(-t / 0.045)
-        shell = modes(
-            n,
-            np.array([310.0, 470.0, 680.0, 930.0, 1_180.0]) * rng.uniform(0.98, 1.02),
-            np.array([0.03, 0.025, 0.05, 0.045, 0.04]),
-            np.array([0.5, 0.4, 0.35, 0.3, 0.2]) * (0.5 + force),
-        )
-        slap = noise(rng, n, 300.0, 4_500.0, 6.0) * np.exp(-t / 0.006) * 0.35 * force
-        return (thud + 0.6 * shell + slap) * force
-    if what == "pingpong":
-        return (
-            modes(
-                n,
-                np.array([5_600.0, 7_900.0, 9_300.0, 1_150.0]),
-                np.array([0.003, 0.002, 0.002, 0.006]),
-                np.array([1.0, 0.5, 0.4, 0.6]),
-            )
-            * force
-        )
-    if what == "marble":
-        return strike(rng, body(np.random.default_rng(7), "glass", 0.5), 0.28, force, 0.0)
-    low = {"tennis": 165.0, "rubber": 240.0}[what]
-    pop = modes(
-        n,
-        np.array([low, 2.3 * low, 4.1 * low, 6.5 * low]),
-        np.array([0.018, 0.01, 0.006, 0.004]),
-        np.array([1.0, 0.6, 0.4, 0.3]),
-    )
-    felt = noise(rng, n, 400.0, 3_500.0, 6.0) * np.exp(-t / 0.004) * 0.4
-    return (pop + felt) * force
+    # The ball is flattest and its air stiffest at the first moment: the pitch drops.
+    thud = np.sin(2 * np.pi * (hertz * t + 0.7 * (1.0 - np.exp(-t / 0.02)))) * np.exp(-t / last)
+    shell = click(rng, 0.3, low, high, 25, (0.0007, 0.0098), 0.17)
+    slap = noise(rng, n, 300.0, 4_000.0, 6.0) * np.exp(-t / 0.0048)
+    return (thud + level * (0.4 + 0.6 * force) * shell + 0.011 * slap) * force
 
 
 def bounce(
@@ -84,7 +67,9 @@ def bounce(
     out = np.zeros(count(times[-1][0] - begin + 0.35))
     for at, force in times:
         add(out, contact(rng, what, force), at - begin)
-    return finished(room(rng, out, 0.7, 0.3, 5_000.0), [at - begin for at, _ in times])
+    return finished(
+        aired(rng, room(rng, out, 0.31, 0.1, 4_650.0), bright=1_200.0), [at - begin for at, _ in times]
+    )
 
 
 def dribble(rng: Rng, what: str = "basketball", times: int = 6, gap: float = 0.45) -> Sound:
@@ -93,14 +78,4 @@ def dribble(rng: Rng, what: str = "basketball", times: int = 6, gap: float = 0.4
     out = np.zeros(count(onsets[-1] + 0.5))
     for at in onsets:
         add(out, contact(rng, what, rng.uniform(0.75, 1.0)), at)
-    return finished(room(rng, out, 1.0, 0.4, 5_000.0), onsets)
-
-
-def roll(rng: Rng, seconds: float = 2.5, weight: float = 0.7) -> Sound:
-    """A heavy ball rolling on wood: rumble with the bumps of each turn."""
-    n = count(seconds)
-    low = noise(rng, n, 50.0, 300.0 + 500.0 * (1 - weight), 6.0)
-    turn = 1.0 + 0.4 * np.sin(2 * np.pi * np.cumsum(smooth(n, (0, 6.0), (1, 3.5))) / 44_100)
-    knock = noise(rng, n, 300.0, 2_200.0, 6.0) * np.clip(wander(rng, n, 35.0), 0, 3) * 0.25
-    out = (low * turn + knock) * smooth(n, (0, 0.3), (0.4, 1.0), (1, 0.3)) * swell(n, 0.1, 0.3)
-    return finished(room(rng, out, 0.9, 0.3), (0.05,))
+    return finished(aired(rng, room(rng, out, 0.31, 0.1, 4_650.0), bright=1_200.0), onsets)

@@ -1,4 +1,4 @@
-"""Birds: syllables of swept tones, and wings."""
+"""Songbirds: syllables of swept tones."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from reasound.data.physical.sound import (
     clock,
     count,
     finished,
-    noise,
     phase_of,
     room,
     smooth,
@@ -82,25 +81,3 @@ def chirps(rng: Rng, pitch: float = 4_500.0, times: int = 3, gap: float = 0.3, s
             rng.uniform(0.7, 1.0),
         )
     return finished(room(rng, out, 0.5, 0.25), onsets)
-
-
-def wings(
-    rng: Rng, beats: float = 9.0, seconds: float = 1.6, size: float = 1.0, takeoff: bool = True
-) -> Sound:
-    """Flapping: pushes of air with a clap of feathers on top. size: 0.4 sparrow to 2 goose; beats a second."""
-    at, onsets = 0.03, []
-    out = np.zeros(count(seconds + 0.3))
-    while at < seconds:
-        x = at / seconds
-        n = count(0.75 / beats)
-        push = noise(rng, n, 90.0 / size, 1_400.0 / size, 9.0) * smooth(n, (0, 0), (0.35, 1), (1, 0)) ** 1.5
-        add(out, push, at, 0.5)
-        m = count(0.035)
-        clap = noise(rng, m, 700.0 / size**0.5, 7_000.0, 9.0) * np.exp(-clock(m) / (0.008 * size**0.3))
-        clap *= np.minimum(clock(m) / 0.002, 1.0)
-        level = rng.uniform(0.7, 1.0) * (np.exp(-1.2 * x) if takeoff else 1.0)
-        add(out, clap, at + 0.3 * 0.75 / beats, 0.8 * level)
-        onsets.append(at)
-        at += (1.0 / beats) * (1.0 + (0.25 * x if takeoff else 0.0)) * rng.uniform(0.93, 1.07)
-    fade = smooth(len(out), (0.0, 1.0), (0.6, 0.8), (1.0, 0.15 if takeoff else 0.6))
-    return finished(room(rng, out * fade, 0.3, 0.2), onsets)

@@ -17,7 +17,6 @@ from reasound.data.physical.sound import (
     phase_of,
     room,
     smooth,
-    swell,
     wander,
 )
 
@@ -96,10 +95,3 @@ def firecrackers(rng: Rng, pops: int = 12, gap: float = 0.09) -> Sound:
         onsets.append(at)
         at += gap * rng.uniform(0.3, 1.7)
     return finished(room(rng, out[: count(at + 0.3)], 0.9, 0.5), onsets)
-
-
-def thump(rng: Rng, size: float = 1.0) -> Sound:
-    """A single far burst."""
-    return finished(
-        room(rng, bang(rng, size, 0.7) * swell(count(0.25 + 0.9 * size), 0.001, 0.2), 2.0, 0.6), (0.002,)
-    )

@@ -11,6 +11,8 @@ from reasound.data.physical.sound import (
     Sound,
     Wave,
     add,
+    aired,
+    click,
     clock,
     count,
     filtered,
@@ -26,44 +28,28 @@ from reasound.data.physical.sound import (
 )
 
 
-def tick(rng: Rng, seconds: float = 5.0, rate: float = 2.0, size: float = 1.0, echo: float = 0.3) -> Sound:
-    """A clock: tick and tock differ a little. rate: ticks a second; size: 0.5 wristwatch to 2.5 grandfather clock."""
+def tick(rng: Rng, seconds: float = 4.0, rate: float = 2.0, size: float = 1.0, echo: float = 0.27) -> Sound:
+    """A clock: tick and tock differ a little. rate: ticks a second; size: 0.6 alarm clock to 1.6 grandfather clock."""
+    low = 700.0 / size
+    kinds = [click(rng, 0.12, low, 7.5 * low, 19, (0.0016, 0.0135 * size**0.5)) for _ in range(2)]
+    second = rng.uniform(0.007, 0.013) * size**0.5
+    onsets = [0.03 + i / rate for i in range(int((seconds - 0.15) * rate) + 1)]
     out = np.zeros(count(seconds))
-    kinds = []
-    for _ in range(2):
-        m = 14
-        hertz = np.exp(rng.uniform(np.log(900.0), np.log(9_000.0), m)) / size**0.8
-        kinds.append((hertz, rng.uniform(0.0015, 0.009, m) * size**0.5, np.exp(0.5 * rng.standard_normal(m))))
-    at, onsets, i = 0.03, [], 0
-    late = rng.uniform(-0.02, 0.02)
-    while at < seconds - 0.1:
-        hertz, ring, level = kinds[i % 2]
-        for extra, share in (
-            (0.0, 1.0),
-            (0.011 * size, 0.35),
-            (0.019 * size, 0.5),
-        ):  # the escapement's three contacts
-            wave = modes(count(0.06), hertz, ring, level * rng.uniform(0.8, 1.2, len(level)))
-            add(out, wave, at + extra, share * (1.0 if i % 2 == 0 else 0.8))
-        onsets.append(at)
-        i += 1
-        at = 0.03 + i / rate + (late if i % 2 else 0.0)
-    return finished(room(rng, out, 0.5, echo), onsets)
+    for i, at in enumerate(onsets):
+        add(out, kinds[i % 2], at, rng.uniform(0.9, 1.0))
+        add(out, kinds[i % 2], at + second, 0.33)  # the escapement lets go, then catches
+    return finished(aired(rng, room(rng, out, 0.2, echo, 4_900.0), -48.5, 1_500.0), onsets)
 
 
 def key(rng: Rng, heavy: float = 0.5) -> Wave:
-    """One key: down (switch, then bottom), up softer. heavy: 0 laptop to 1 typewriter."""
-    out = np.zeros(count(0.22))
-    size = 0.9 + 0.5 * heavy
-    cap, case = body(rng, "plastic", 0.45 * size), body(rng, "plastic", 1.6 * size)
-    k = count(0.004)
-    snap = noise(rng, k, 1_800.0, 10_000.0, 9.0) * swell(k, 0.0002, 0.0035)
-    add(out, snap / np.abs(snap).max(), 0.0, 0.35 + 0.2 * heavy)
-    add(out, strike(rng, cap, 0.05, 1.0, 0.05), 0.001, 0.7)
-    add(out, strike(rng, case, 0.09, 1.0, 0.3), 0.006, 0.55 + 0.4 * heavy)
-    add(out, strike(rng, cap, 0.04, 1.0, 0.1), rng.uniform(0.07, 0.12), 0.28)
-    if heavy > 0.7:
-        add(out, strike(rng, body(rng, "metal", 0.35), 0.1, 1.0, 0.05), 0.004, 0.5)
+    """One key: it snaps, hits the bottom, and comes up again softer. heavy: 0 laptop to 1 typewriter."""
+    out = np.zeros(count(0.25))
+    low = 1_150.0 * rng.uniform(0.87, 1.15) / (1.0 + 0.5 * heavy)
+    ring = (0.0015, 0.0033 * (1.0 + heavy))
+    for at, level in ((0.0, 1.0), (0.0077, 0.38 + 0.3 * heavy), (rng.uniform(0.07, 0.1), 0.54)):
+        add(out, click(rng, 0.12, low, 4.0 * low, 17, ring), at, level * rng.uniform(0.5, 1.0))
+    if heavy > 0.7:  # the type bar
+        add(out, strike(rng, body(rng, "metal", 0.35), 0.1, 1.0, 0.05), 0.012, 0.3)
     return out
 
 
@@ -75,26 +61,19 @@ def typing(rng: Rng, seconds: float = 3.0, rate: float = 6.5, heavy: float = 0.4
         add(out, key(rng, heavy), at, rng.uniform(0.55, 1.0))
         onsets.append(at)
         at += rng.gamma(4.0, 0.25 / rate) + (rng.uniform(0.15, 0.4) if rng.random() < 0.08 else 0.0)
-    return finished(room(rng, out, 0.25, 0.2), onsets)
+    return finished(aired(rng, room(rng, out, 0.33, 0.35, 2_800.0), bright=1_700.0), onsets)
 
 
-def click(rng: Rng, pitch: float = 3_000.0, double: float = 0.08, times: int = 1) -> Sound:
-    """A switch or button: press, and release `double` seconds later."""
+def switch(rng: Rng, pitch: float = 1_000.0, release: float = 0.08, times: int = 1) -> Sound:
+    """A switch or button: pressed, and let go `release` seconds later. pitch: its lowest mode in hertz."""
     at, onsets = 0.01, []
     out = np.zeros(count(times * 0.5 + 0.3))
-    hertz = pitch * np.exp(rng.normal(0.0, 0.55, 16))
-    ring, level = rng.uniform(0.0012, 0.006, 16), np.exp(0.5 * rng.standard_normal(16))
     for _ in range(times):
-        for late, share in ((0.0, 1.0), (double, 0.6)):
-            wave = modes(count(0.05), hertz * rng.uniform(0.97, 1.03), ring, level)
-            k = count(0.002)
-            wave[:k] += (
-                0.4 * np.abs(wave).max() * noise(rng, k, 2_000.0, 12_000.0) * swell(k, 0.0001, 0.0015) / 3
-            )
-            add(out, wave, at + late, share)
+        for late, level in ((0.0, 1.0), (release, 0.6)):
+            add(out, click(rng, 0.1, pitch, 6.0 * pitch, 22, (0.001, 0.005)), at + late, level)
         onsets.append(at)
         at += rng.uniform(0.3, 0.5)
-    return finished(room(rng, out[: count(at)], 0.25, 0.25), onsets)
+    return finished(aired(rng, room(rng, out[: count(at)], 0.3, 0.3, 3_500.0)), onsets)
 
 
 def motor(
@@ -137,17 +116,6 @@ def motor(
     out = (whine * tone / tone.std() + air * rush / rush.std() * flutter) * start**1.5
     out *= swell(n, 0.02, min(0.3, seconds / 5))
     return finished(room(rng, out, 0.35, 0.25), (0.03,))
-
-
-def hum(rng: Rng, seconds: float = 4.0, mains: float = 50.0, rattle: float = 0.3) -> Sound:
-    """A refrigerator, microwave oven or transformer: harmonics of twice the mains over a low rumble."""
-    n = count(seconds)
-    level = np.exp(0.6 * rng.standard_normal(24))
-    tone = harmonics(np.full(n, 2 * mains), lambda k, f, q: np.full(f.shape, level[k - 1] / k**1.1), 24)
-    rumble = noise(rng, n, 40.0, 400.0, 9.0)
-    buzz = noise(rng, n, 600.0, 4_000.0, 9.0) * np.clip(np.sin(2 * np.pi * 2 * mains * clock(n)), 0, 1) ** 4
-    out = tone / tone.std() + 0.35 * rumble + rattle * 0.4 * buzz
-    return finished(room(rng, out * swell(n, 0.3, 0.3), 0.3, 0.2), (0.1,))
 
 
 def washing(rng: Rng, seconds: float = 5.0, turns: float = 0.9, fill: float = 0.5) -> Sound:

@@ -140,13 +140,16 @@ def harmonics(hertz: Wave, gain: Callable[[int, Wave, Wave], Wave], most: int = 
     double = 2.0 * np.cos(phase)
     before, now = np.zeros(n), np.sin(phase)
     out = np.zeros(n)
-    everywhere = np.arange(n)
+    ramp = np.arange(CONTROL) / CONTROL
     for k in range(1, most + 1):
         frequency = k * slow
         if frequency.min() > 17_000.0:
             break
         level = gain(k, frequency, position) * np.clip((17_000.0 - frequency) / 1_000.0, 0.0, 1.0)
-        out += np.interp(everywhere, at, level) * now
+        fine = (
+            level[:-1, None] + np.diff(level)[:, None] * ramp
+        )  # [n / 64, 64], straight lines between controls
+        out += fine.reshape(-1)[:n] * now
         before, now = now, double * now - before
     return out
 
@@ -182,6 +185,25 @@ def modes(n: int, hertz: ArrayLike, ring: ArrayLike, level: ArrayLike, phase: Ar
     coarse = np.exp(np.outer(np.arange(rows) * block, step)) * (level * np.exp(1j * phase))[heard]
     fine = np.exp(np.outer(step, np.arange(block)))
     return np.ascontiguousarray((coarse @ fine).imag.reshape(-1)[:n])
+
+
+def click(
+    rng: Rng, seconds: float, low: float, high: float, many: int, ring: tuple[float, float], tilt: float = 0.0
+) -> Wave:
+    """A short contact of something complicated: many modes at random between two frequencies, peak 1.
+
+    ring: shortest and longest time to 1/e of a mode at `low`; tilt: exponent by which high modes are weaker.
+    """
+    hertz = np.exp(rng.uniform(np.log(low), np.log(high), many))
+    last = np.exp(rng.uniform(np.log(ring[0]), np.log(ring[1]), many)) * (hertz / low) ** -0.3
+    level = np.exp(0.5 * rng.standard_normal(many)) * (hertz / low) ** -tilt
+    wave = modes(count(seconds), hertz, last, level, rng.uniform(0, 2 * np.pi, many))
+    return wave / max(float(np.abs(wave).max()), 1e-9)
+
+
+def aired(rng: Rng, wave: Wave, decibels: float = -58.0, bright: float = 2_000.0) -> Wave:
+    """With the faint air of a quiet room behind it, relative to its peak."""
+    return wave + 10 ** (decibels / 20) * np.abs(wave).max() * noise(rng, wave.shape[-1], 60.0, bright, 6.0)
 
 
 def room(rng: Rng, wave: Wave, seconds: float, wet: float, bright: float = 6_000.0) -> Wave:

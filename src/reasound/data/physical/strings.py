@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from reasound.data.physical.sound import (
@@ -9,14 +11,15 @@ from reasound.data.physical.sound import (
     Sound,
     Wave,
     add,
+    aired,
     clock,
     count,
     finished,
     harmonics,
     modes,
     noise,
+    phase_of,
     room,
-    smooth,
     swell,
     wander,
 )
@@ -98,65 +101,56 @@ def organ(rng: Rng, notes: Notes = (261.6, 329.6, 392.0), seconds: float = 2.5, 
     return finished(room(rng, out * swell(n, 0.06, 0.08), 1.8, 0.5, 4_000.0), (0.02,))
 
 
-BODY = (
-    (280.0, 60.0, 6.0),
-    (460.0, 80.0, 7.0),
-    (700.0, 150.0, 3.0),
-    (1_150.0, 250.0, 4.0),
-    (2_600.0, 900.0, 7.0),
-)
-"""Resonances of a violin's box: hertz, width, decibels."""
+def box(size: float) -> Callable[[Wave], Wave]:
+    """The many narrow resonances of an instrument's body, so that vibrato makes every partial flicker on its own."""
+    fixed = np.random.default_rng(5)
+    centres = np.exp(fixed.uniform(np.log(230.0), np.log(6_500.0), 25)) / size
+    levels = np.exp(0.5 * fixed.standard_normal(25))
+
+    def gain(hertz: Wave) -> Wave:
+        x = np.maximum(hertz, 1.0)[..., None] / centres
+        return np.asarray(0.064 + (levels / np.sqrt(1.0 + ((x - 1.0 / x) * 11.6) ** 2)).sum(-1))
+
+    return gain
 
 
 def bowed(
     rng: Rng,
     notes: Notes = (440.0,),
-    length: float = 1.0,
+    length: float = 0.55,
     size: float = 1.0,
-    vibrato: float = 0.5,
+    vibrato: float = 0.7,
+    bow: float = 1.0,
     players: int = 1,
 ) -> Sound:
-    """A bowed line. size: 1 violin, 1.6 viola, 2.6 cello, 4 double bass; length: seconds a note; players: 1 to 8."""
-    total = len(notes) * length
-    n = count(total)
+    """A bowed line of notes of `length` seconds.
+
+    size: 1 violin, 1.4 viola, 2.4 cello; bow: how much it rasps, 1 is usual; players: 1 to 8.
+    """
+    n = count(len(notes) * length)
     t = clock(n)
     out = np.zeros(n)
     starts = [0.02 + i * length for i in range(len(notes))]
-    index = np.minimum((t / length).astype(int), len(notes) - 1)
+    pitches = np.log2(np.asarray(notes))[np.minimum((t / length).astype(int), len(notes) - 1)]
+    slide = count(0.028)
+    kernel = np.hanning(slide + 2)[1:-1]
+    pitches = np.convolve(np.pad(pitches, slide, mode="edge"), kernel / kernel.sum(), "same")[slide:-slide]
+    body = box(size)
     for _ in range(players):
-        detune = 2 ** (rng.normal(0.0, 6.0 if players > 1 else 1.0) / 1_200)
-        target = np.log2(np.asarray(notes)[index])
-        glide = count(0.04)
-        kernel = np.hanning(glide + 2)[1:-1]
-        target = np.convolve(np.pad(target, glide, mode="edge"), kernel / kernel.sum(), "same")[glide:-glide]
-        grow = np.clip((t % length) / 0.35 - 0.3, 0.0, 1.0)
-        rate = rng.uniform(5.2, 6.2)
-        depth = 0.011 * vibrato * grow
-        hertz = 2**target * detune * (1 + depth * np.sin(2 * np.pi * rate * t + rng.uniform(0, 6)))
-        hertz = hertz * (1 + 0.0025 * wander(rng, n, 12.0))
+        late = np.clip((t % length) / 0.2, 0.0, 1.0)
+        swing = 0.01 * vibrato * late * np.sin(2 * np.pi * rng.uniform(5.3, 6.1) * t + rng.uniform(0, 6))
+        cents = rng.normal(0.0, 7.0 if players > 1 else 1.0)
+        hertz = 2 ** (pitches + cents / 1_200) * (1 + swing + 0.0026 * wander(rng, n, 12.0))
 
         def gain(k: int, f: Wave, q: Wave) -> Wave:
-            box = 0.0
-            for centre, width, level in BODY:
-                box = box + level / (1.0 + ((f * size - centre) / width) ** 2)
-            return np.asarray(
-                (0.8 + box) / k / np.sqrt(1.0 + (f * size**0.5 / 4_500.0) ** 4) * (1 + 0.3 * np.sin(1.7 * k))
-            )
+            return body(f) * k**-0.66 / (1.0 + (f * size**0.7 / 4_650.0) ** 2)
 
-        wave = harmonics(hertz, gain, 60)
-        bow = np.ones(n)
-        for start in starts:
-            bow *= 1.0 - 0.75 * np.exp(-(((t - start + 0.01) / 0.03) ** 2))
-        press = 1.0 + 0.1 * wander(rng, n, 7.0)
-        scratch = noise(rng, n, 900.0 / size**0.5, 7_000.0, 6.0)
-        scratch *= (0.5 + 0.5 * np.cos(2 * np.pi * np.cumsum(hertz) / 44_100)) * wave.std() * 0.09
-        out += (wave + scratch) * bow * press
-    out *= swell(n, 0.09, 0.18) * smooth(n, (0, 0.75), (0.5, 1), (1, 0.8))
-    return finished(room(rng, out, 1.1, 0.35), starts)
-
-
-def harp_run(rng: Rng, low: float = 196.0, many: int = 8, gap: float = 0.12) -> Sound:
-    """A run of plucked notes up a major scale."""
-    scale = (0, 2, 4, 5, 7, 9, 11)
-    notes = tuple(low * 2 ** ((12 * (i // 7) + scale[i % 7]) / 12) for i in range(many))
-    return pluck(rng, notes, gap, 2.2, 0.4)
+        wave = harmonics(hertz, gain, 50)
+        stroke = np.ones(n)
+        for start in starts[1:]:
+            stroke *= 1.0 - 0.49 * np.exp(-(((t - start + 0.02) / 0.024) ** 2))
+        rasp = noise(rng, n, 650.0, 9_000.0, 6.0) * (0.5 + 0.5 * np.cos(phase_of(hertz)))
+        wave += 0.0175 * bow * wave.std() * rasp
+        out += wave * stroke * (1.0 + 0.11 * wander(rng, n, 8.0))
+    out *= swell(n, 0.075, 0.2)
+    return finished(aired(rng, room(rng, out, 0.34, 0.5, 4_400.0), -59.0), starts)

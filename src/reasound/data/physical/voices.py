@@ -78,7 +78,10 @@ def voiced(
     out = tone + breath * scale * air
     if rough > 0.0:
         beat = phase_of(np.maximum(rough_hertz * (1.0 + 0.25 * wander(rng, n, 25.0)), 5.0))
-        pulses = np.exp(-3.0 * ((beat / (2 * np.pi)) % 1.0)) * 2.2
+        turn = (beat / (2 * np.pi)) % 1.0
+        pulses = (
+            2.4 * np.exp(-3.0 * turn) * np.minimum(turn / 0.06, 1.0)
+        )  # the folds close fast and open slowly
         out = out * (1.0 - rough + rough * pulses) + rough * 0.5 * scale * air * pulses
     return out
 
@@ -252,7 +255,9 @@ def howl(rng: Rng, seconds: float = 3.0, size: float = 1.0, pack: int = 1, space
     late, onsets = 0.01, []
     out = np.zeros(count(seconds + 1.4 * pack + 0.2))
     for i in range(pack):
-        wave = cry(rng, WOLF, seconds * rng.uniform(0.8, 1.0), size * float(2 ** rng.uniform(-0.2, 0.2)) ** (i > 0))
+        wave = cry(
+            rng, WOLF, seconds * rng.uniform(0.8, 1.0), size * float(2 ** rng.uniform(-0.2, 0.2)) ** (i > 0)
+        )
         add(out, wave, late, 1.0 if i == 0 else rng.uniform(0.25, 0.7))
         onsets.append(late + 0.04)
         end = late + len(wave) / RATE
@@ -265,7 +270,9 @@ def whale(rng: Rng, calls: int = 2, seconds: float = 2.0, size: float = 1.0) -> 
     at, onsets = 0.03, []
     out = np.zeros(count(calls * (seconds + 1.0) + 0.5))
     for _ in range(calls):
-        wave = cry(rng, WHALE, seconds * rng.uniform(0.8, 1.1), size * float(2 ** rng.uniform(-0.15, 0.15)), 0.08)
+        wave = cry(
+            rng, WHALE, seconds * rng.uniform(0.8, 1.1), size * float(2 ** rng.uniform(-0.15, 0.15)), 0.08
+        )
         add(out, wave, at, rng.uniform(0.6, 1.0))
         onsets.append(at + 0.04)
         at += len(wave) / RATE + rng.uniform(0.2, 0.7)

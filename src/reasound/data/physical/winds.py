@@ -113,19 +113,3 @@ def reed(rng: Rng, notes: Notes = (220.0,), lengths: tuple[float, ...] = (0.6,),
         return np.asarray(loud * horn / k**0.55 / (1.0 + (f / (1_500.0 + 2_500.0 * loud)) ** 2.5))
 
     return played(rng, notes, lengths, colour, 0.035, 0.6, 0.07, 0.03, 0.9)
-
-
-def accordion(rng: Rng, notes: Notes = (440.0,), length: float = 0.8) -> Sound:
-    """Free reeds in pairs, a little apart, so that they beat; notes sound together."""
-    n = count(length)
-    out = np.zeros(n)
-    for note in notes:
-        for cents in (-7.0, 0.0, 8.0):
-            hertz = np.full(n, note * 2 ** ((cents + rng.uniform(-1, 1)) / 1_200))
-
-            def gain(k: int, f: Wave, q: Wave) -> Wave:
-                return np.asarray((1.0 + 1.5 / (1 + ((f - 1_500) / 700) ** 2)) / k / (1 + (f / 4_500.0) ** 3))
-
-            out += harmonics(hertz, gain, 40)
-    out *= swell(n, 0.05, 0.08) * (1 + 0.05 * wander(rng, n, 5.0))
-    return finished(room(rng, out, 0.6, 0.2), (0.015,))
