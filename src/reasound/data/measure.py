@@ -14,7 +14,7 @@ Audio = NDArray[np.float32]
 Manner = Literal["step", "hit", "call", "whole", "texture"]
 """How sounds of a class happen: see reasound.synthesis.match."""
 
-_BLOCK = 0.1  # seconds: about as long as the ear needs to judge how loud a short sound is
+_BLOCK, _HOP = 0.1, 0.025  # seconds: about as long as the ear needs to judge how loud a short sound is
 _ATTACK_DB = {"step": 8.0, "hit": 10.0, "whole": 10.0, "texture": 10.0, "call": 15.0}
 """An attack this far below the strongest one is still the hit; weaker ones before it are run-up."""
 _APART = {"step": 0.16, "hit": 0.09, "whole": 0.12, "texture": 0.12, "call": 0.12}
@@ -39,7 +39,7 @@ def block_levels(audio: Audio, rate: int) -> NDArray[np.float64]:
     """dBFS of every 100 ms (hop 25 ms), K-weighted, channels averaged in power; at least one block."""
     weighted = k_weighted(audio, rate)
     power = np.concatenate([[0.0], np.cumsum(np.mean(weighted.astype(float) ** 2, 0))])
-    width, hop = round(_BLOCK * rate), round(_BLOCK * rate / 4)
+    width, hop = round(_BLOCK * rate), round(_HOP * rate)
     starts = np.arange(0, max(len(power) - 1 - width, 0) + 1, hop)
     ends = np.minimum(starts + width, len(power) - 1)
     # A sound shorter than a block is as loud as if silence followed.
@@ -62,9 +62,10 @@ def swell(audio: Audio, rate: int) -> float:
 
 
 def brightness(audio: Audio, rate: int) -> float:
-    """Spectral centroid in Hz, weighted by magnitude, of the whole sound."""
-    spectrum = np.abs(np.fft.rfft(audio.mean(0)))
-    return float((spectrum * np.fft.rfftfreq(audio.shape[1], 1 / rate)).sum() / max(spectrum.sum(), 1e-12))
+    """Spectral centroid in Hz of the power of the whole sound."""
+    size = 1 << max(audio.shape[1] - 1, 1).bit_length()
+    power = np.abs(np.fft.rfft(audio.mean(0), size)) ** 2
+    return float((power * np.fft.rfftfreq(size, 1 / rate)).sum() / max(power.sum(), 1e-12))
 
 
 def clipped_share(audio: Audio) -> float:
@@ -121,17 +122,16 @@ def find_hits(audio: Audio, rate: int, manner: Manner, kind: str) -> tuple[Hit, 
     """
     env = envelope(audio, rate)
     smooth = _running(env, 10)
+    levels = block_levels(audio, rate)
     seconds = audio.shape[1] / rate
     if manner == "call" and kind != "texture":
         bounds = _calls(env)
     else:
         bounds = _strokes(env, smooth, manner, kind)
     if kind == "one_shot" and bounds:
-        return (_hit(audio, rate, env, 0.0, bounds[0][1], seconds),)
+        return (_hit(env, levels, 0.0, bounds[0][1], seconds),)
     # What is 18 dB weaker than the strongest is a rustle between hits, not a hit.
-    hits = [
-        _hit(audio, rate, env, start / 1000, onset, min(end / 1000, seconds)) for start, onset, end in bounds
-    ]
+    hits = [_hit(env, levels, start / 1000, onset, min(end / 1000, seconds)) for start, onset, end in bounds]
     loudest = max((hit.level for hit in hits), default=0.0)
     return tuple(hit for hit in hits if hit.level > loudest - 18)
 
@@ -182,21 +182,19 @@ def _calls(env: NDArray[np.float64]) -> list[tuple[int, int, int]]:
     return found
 
 
-def _hit(audio: Audio, rate: int, env: NDArray[np.float64], start: float, onset_ms: int, end: float) -> Hit:
-    """Ends where the sound has died away, 60 dB below its peak."""
+def _hit(
+    env: NDArray[np.float64], levels: NDArray[np.float64], start: float, onset_ms: int, end: float
+) -> Hit:
+    """Ends where the sound has died away, 60 dB below its peak. `levels`: of the whole recording, every 25 ms."""
     part = env[onset_ms : max(int(end * 1000), onset_ms + 1)]
     alive = np.flatnonzero(part > part.max(initial=0.0) * 1e-3)
     last = onset_ms + (int(alive[-1]) if len(alive) else 0) + 10
     onset = onset_ms / 1000
-    end = max(min(end, last / 1000), onset + 0.01)
-    cut = audio[:, int(max(start, onset - 0.02) * rate) : int(end * rate) + 1]
-    level = float(block_levels(cut, rate).max())
-    return Hit(
-        round(min(start, onset), 4),
-        round(onset, 4),
-        round(min(end, audio.shape[1] / rate), 4),
-        round(level, 1),
-    )
+    end = min(max(min(end, last / 1000), onset + 0.01), len(env) / 1000)
+    # Only blocks that lie inside the hit, so that the next one does not count; at least the one at the onset.
+    first = min(max(int((onset - 0.02) / _HOP), 0), len(levels) - 1)
+    level = float(levels[first : max(int((end - _BLOCK) / _HOP) + 1, first + 2)].max())
+    return Hit(round(min(start, onset), 4), round(onset, 4), round(end, 4), round(level, 1))
 
 
 def _refined(env: NDArray[np.float64], place: int) -> int:

@@ -28,7 +28,7 @@ from reasound.synthesis.manners import Habit, habit
 from reasound.synthesis.match import Library
 from reasound.timeline import SAMPLE_RATE, Timeline
 
-FLAT = 0.4
+FLAT = 0.3
 """A class with n recordings is drawn in proportion to n ** FLAT."""
 OFTEN = ("voice/grunt", "weapon/sword_clash", "animal/monster", "tool/pickaxe")
 """Classes of which there are so many takes that they are drawn half as often as their number says."""

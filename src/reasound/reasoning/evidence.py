@@ -35,7 +35,7 @@ _LEAST_SCENE = 0.15
 _THERE = 0.35
 """Share of its strongest evidence from which a source counts as present."""
 _FARM = ("animal/cow", "animal/sheep_goat", "animal/pig", "animal/poultry", "animal/horse")
-_BLOW, _CONTRAST = 0.35, 1.5
+_BLOW, _CONTRAST = 0.2, 1.5
 """Median envelope of the onsets, and how far it stands above the usual, from which motion is a series of blows."""
 _DARK = 0.12
 _SEA = ("seaside", "underwater", "snow")

@@ -34,6 +34,8 @@ DECIDED = 0.1
 """Evidence from which it is outdoors or indoors."""
 _RUNS_ANYWAY = ("vehicle", "fire", "water")
 """Groups that sound while nothing in the picture seems to move: an engine idles."""
+_CERTAIN_RUN = 0.35
+"""Rank from which something that runs is believed although the motion shows blows."""
 _MOVERS = ("vehicle", "footsteps", "motion")
 
 
@@ -128,15 +130,7 @@ def _wishes(evidence: Evidence, reading: Reading) -> tuple[list[_Wish], list[Lef
     told = [t for t in reading.told if not _is_bed(t.sound)]
     if told:
         seen = {c.sound.name: c for c in evidence.candidates}
-        return [
-            _Wish(
-                replace(known, score=max(known.score, t.score))
-                if (known := seen.get(t.sound.name))
-                else _unseen(t),
-                t,
-            )
-            for t in told
-        ], []
+        return [_Wish(_known(t, seen.get(t.sound.name)), t) for t in told], []
     wishes = [_Wish(c) for c in evidence.candidates if not _is_bed(c.sound)]
     left: list[Left] = []
     alive = evidence.farm or evidence.animal
@@ -144,7 +138,7 @@ def _wishes(evidence: Evidence, reading: Reading) -> tuple[list[_Wish], list[Lef
         alive or any(w.candidate.sound.is_struck or w.candidate.sound.is_call for w in wishes)
     ):
         # Blow after blow is no running machine, however much it looks like one.
-        weak = [w for w in wishes if w.candidate.rank < 0.35]
+        weak = [w for w in wishes if w.candidate.rank < _CERTAIN_RUN]
         if len(weak) == len(wishes):
             left = [Left(w.candidate, "blows") for w in weak]
             wishes = [_Wish(evidence.blow)]
@@ -158,7 +152,9 @@ def _is_bed(sound: SoundClass) -> bool:
     return (sound.trigger == "none" and not sound.is_call) or sound.name in BEDS
 
 
-def _unseen(told: Told) -> Candidate:
+def _known(told: Told, seen: Candidate | None) -> Candidate:
+    if seen:
+        return replace(seen, score=max(seen.score, told.score))
     return Candidate(told.sound, told.score, told.sound.source or "something")
 
 
@@ -168,10 +164,9 @@ def _timing(wish: _Wish, features: Features, free: Sequence[Onset], rivals: bool
     spans = tuple((a, min(b, features.seconds)) for a, b in wish.spans)
     if not (sound.is_struck or sound.is_call):
         return _lasting(wish, spans, features.motion)
-    if told and told.at is not None:
-        near = [o for o in free if abs(o.time - told.at) <= NEAR]
-        time = min(near, key=lambda o: abs(o.time - told.at)).time if near else told.at  # type: ignore[operator]
-        return Timing(spans, ((time, 1.0),), "named")
+    if told and (at := told.at) is not None:
+        near = [o.time for o in free if abs(o.time - at) <= NEAR]
+        return Timing(spans, ((min(near, key=lambda time: abs(time - at), default=at), 1.0),), "named")
     if told and told.off_screen:
         return Timing(spans, paced(sound, spans[0], told.count), "paced")
     # A voice may well coincide with a blow; two blows that coincide are one.
@@ -275,7 +270,8 @@ def _caption(sound: SoundClass, c: Candidate, told: Told | None) -> str:
 
 def _material(sound: SoundClass, told: Told | None) -> str:
     """What the caption names, or what the class cannot be without."""
-    named = [m for m in sound.materials if told and m in told.phrase.split()]
+    words = told.phrase.split() if told else []
+    named = [m for m in sound.materials if any(word.startswith(m) for word in words)]  # "wooden" is wood
     if named:
         return named[0]
     return sound.materials[0] if len(sound.materials) == 1 else ""

@@ -94,7 +94,9 @@ def spoken(
                 break
             fitting = [min(cuts, key=lambda c: c.end - c.onset)]  # it will be faded out
         # What was just heard is not heard again, neither as a whole nor as a part.
-        fresh = [c for c in fitting if not any(_overlap(c, m.cut) for m in moments[-1:])] or fitting
+        last = moments[-1].cut if moments else None
+        fresh = [c for c in fitting if not (last and _overlap(c, last))]
+        fresh = fresh or [c for c in fitting if c is not last] or fitting
         cut = fresh[int(rng.integers(len(fresh)))]
         length = min(cut.end - cut.onset, left + 0.25)
         moments.append(Moment(cut, now, float(rng.uniform(0.8, 1.0)), length))

@@ -75,8 +75,8 @@ class _Pool:
 def _grains(pool: _Pool, n: int, rng: np.random.Generator) -> Audio:
     """[C, n] of overlapping grains."""
     size = pool.audio.shape[1]
-    most = int(np.clip(0.35 * size, 0.3 * SAMPLE_RATE, 3.0 * SAMPLE_RATE))
-    least = int(np.clip(0.4 * most, 0.2 * SAMPLE_RATE, 1.0 * SAMPLE_RATE))
+    most = int(np.clip(0.35 * size, 0.3 * SAMPLE_RATE, 6.0 * SAMPLE_RATE))
+    least = int(np.clip(0.4 * most, 0.2 * SAMPLE_RATE, 1.5 * SAMPLE_RATE))
     fade = int(np.clip(0.25 * least, 0.03 * SAMPLE_RATE, 0.2 * SAMPLE_RATE))
     frames = max(fade // _FRAME, 1)
     likeness = _smoothed(pool.features, frames)
