@@ -7,7 +7,8 @@ SOURCES := src tests benchmarks recipes
 
 demo: .venv/ready
 	$(BIN)/reasound foley examples/bigbuckbunny.mp4 -o out/demo --force --caption "$$(cat examples/bigbuckbunny.txt)"
-	@echo "Play out/demo.mp4"
+	$(BIN)/reasound foley examples/drop.mp4 -o out/drop --force --caption "$$(cat examples/drop.txt)"
+	@echo "Play out/demo.mp4 and out/drop.mp4"
 
 test: .venv/ready
 	$(BIN)/python -m pytest

@@ -16,7 +16,7 @@ from golden import recipe
 from reasound.checkpoints import official
 from reasound.checkpoints.store import fill
 from reasound.synthesis.conditions import BESIDE, INPUTS, KEEP, Conditions, batched
-from reasound.synthesis.dit import DiT, DiTConfig, pocket, thinksound
+from reasound.synthesis.dit import DiT, DiTConfig, limited, pocket, thinksound
 from reasound.synthesis.flow import guided, integrate, sampling_times
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -222,3 +222,11 @@ def test_an_item_does_not_hear_its_neighbours(small: DiT) -> None:
 def test_what_does_not_fit_is_named(small: DiT, change: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         small.prepare(replace(given(), **change), 20)
+
+
+def test_an_unheard_of_timeline_does_not_turn_everything_up(small: DiT) -> None:
+    usual = given()
+    loud = small.prepare(replace(usual, timeline=usual.timeline * 1e3), 20).frames
+    without = small.prepare(usual.without(["timeline"]), 20).frames
+    assert (loud - without).square().mean(-1).sqrt().max() < 2  # two timelines, each held below 1
+    assert limited(torch.full((1, 1, 4), 0.01)).mean() == pytest.approx(0.01, rel=1e-3)

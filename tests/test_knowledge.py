@@ -23,6 +23,7 @@ def test_every_name_in_the_tables_is_known():
 def test_every_class_can_be_used_as_it_stands():
     for sound in sound_classes().values():
         assert -60 <= sound.level_db <= 12
+        assert sound.pace == 0 or sound.gap <= sound.pace < 0.5
         assert 0 < sound.seconds and 0 < sound.gap and 0 < sound.distance <= 1000 and 0 < sound.likely <= 1
         assert sound.captions and sound.heard
 

@@ -104,7 +104,7 @@ def foley(
             guidance=guidance,
             loudness=loudness,
             peak=peak,
-            original=original,
+            original=original,  # type: ignore[arg-type]
             report=report,
         )
         report("writing", 0.0)

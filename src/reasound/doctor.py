@@ -84,7 +84,7 @@ def _self_test(report: Report) -> dict[str, str]:
     plan = Plan(seconds=SELF_TEST_SECONDS, events=(knock,))
     for renderer in ("library", "model"):
         before = time.perf_counter()
-        layers = engine.render(plan, Fraction(SELF_TEST_SECONDS), 0, None, renderer)  # type: ignore[arg-type]
+        layers = engine.render(plan, Fraction(SELF_TEST_SECONDS), 0, None, renderer)
         engine.mix(layers, -23.0, -1.0)
         found[renderer] = f"{time.perf_counter() - before:.2f} s for {SELF_TEST_SECONDS} s of sound"
         report("generating", 1.0)

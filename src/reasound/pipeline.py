@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from functools import cached_property
 from importlib import resources
@@ -141,13 +141,6 @@ class Reasound:
 def better_generated(plan: Plan) -> set[str]:
     """Ids whose class the model renders better than the library, by the committed evaluation."""
     table = json.loads(resources.files("reasound.evaluation").joinpath("renderers.json").read_text("utf-8"))
-    return {item.id for item in _sounding(plan) if _model_wins(table["classes"].get(item.sound_class))}
-
-
-def _sounding(plan: Plan) -> Iterable:  # type: ignore[type-arg]
-    yield from plan.events
-    yield from plan.ambience
-
-
-def _model_wins(scores: dict[str, float] | None) -> bool:
-    return scores is not None and scores["model"] > scores["library"]
+    better = {name for name, scores in table["classes"].items() if scores["model"] > scores["library"]}
+    named = [(e.id, e.sound_class) for e in plan.events] + [(a.id, a.sound_class) for a in plan.ambience]
+    return {name for name, sound_class in named if sound_class in better}

@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from reasound.errors import UserError
 from reasound.timeline import SAMPLE_RATE, SAMPLES_PER_LATENT, Timeline
 
-SCHEMA = "reasound.plan/1"
+SCHEMA: Literal["reasound.plan/1"] = "reasound.plan/1"
 ASPECTS = ("semantic", "temporal", "spatial", "aesthetic")
 RING = 0.5
 """Seconds that a hit is taken to sound where the plan only knows its onset."""
@@ -157,7 +157,7 @@ class Plan(_Value):
 
     @model_validator(mode="after")
     def _fits(self) -> Plan:
-        ids = [e.id for e in (*self.events, *self.ambience)]
+        ids = [e.id for e in self.events] + [a.id for a in self.ambience]
         twice = {i for i in ids if ids.count(i) > 1}
         if twice:
             raise ValueError(f"two events share the id {sorted(twice)[0]!r}")

@@ -24,7 +24,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -88,7 +88,7 @@ class Mix:
     loudness: float | None
     """None for silence."""
     true_peak: float | None
-    original: str
+    original: Literal["drop", "keep", "under"]
     """What became of the clip's own sound: drop, under or keep."""
 
 
@@ -98,7 +98,7 @@ class Settings:
 
     version: str
     model: str
-    renderer: str
+    renderer: Literal["library", "model", "auto"]
     seed: int
     steps: int
     guidance: float
@@ -244,8 +244,11 @@ class Output:
         try:
             stage = Path(tempfile.mkdtemp(prefix=f".{self.take.name}-", dir=self.take.parent))
             yield stage
-        except OSError as error:
-            raise UserError(_write_problem(error, self.take.parent)) from error
+        except (OSError, UserError) as error:
+            cause = error.__cause__ if isinstance(error, UserError) else error
+            if not isinstance(cause, OSError):
+                raise
+            raise UserError(_write_problem(cause, self.take.parent)) from cause
         finally:
             if stage is not None:
                 shutil.rmtree(stage, ignore_errors=True)

@@ -6,6 +6,8 @@ one source in seven is made here: tones, chirps, ringing modes, clicks and filte
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import soxr
 import torch
@@ -14,7 +16,7 @@ from torch.utils.data import Dataset
 
 from reasound.data.recordings import RATE, Recordings
 
-Audio = NDArray[np.floating]
+Audio = NDArray[Any]
 """[2, N] unless said otherwise; computed in double precision, handed out in single."""
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reasound.errors import UserError
+from reasound.media.atomic import replacing
 from reasound.media.video import Clip
 from reasound.take import VIDEO_SUFFIXES, Take
 from reasound.timeline import SAMPLE_RATE
@@ -36,13 +37,9 @@ def draw(take: Take, clip: Clip) -> Picture:
 def save(picture: Picture, path: Path) -> None:
     """A PNG or JPEG; UserError when it cannot be written."""
     done, data = cv2.imencode(path.suffix or ".png", picture[:, :, ::-1])
-    try:
-        assert done
-        path.write_bytes(data.tobytes())
-    except OSError as error:
-        raise UserError(
-            f"cannot write the picture {path}: {(error.strerror or str(error)).lower()}"
-        ) from error
+    assert done, f"OpenCV cannot write {path.suffix} pictures"
+    with replacing(path) as fresh:
+        fresh.write_bytes(data.tobytes())
 
 
 def of_folder(folder: Path) -> Picture:
@@ -61,12 +58,12 @@ def _strip(clip: Clip, seconds: float) -> Picture:
     shown: list[Picture] = []
     for time, frame in clip.frames(rate=8, width=wide):
         while len(shown) < FRAMES and time + 1 / 16 >= wanted[len(shown)]:
-            shown.append(cv2.resize(frame, (wide, round(frame.shape[0] * wide / frame.shape[1]))))
+            small = cv2.resize(frame, (wide, round(frame.shape[0] * wide / frame.shape[1])))
+            shown.append(small.astype(np.uint8))
     shown += [shown[-1] if shown else np.zeros((wide, wide, 3), np.uint8)] * (FRAMES - len(shown))
-    strip = np.hstack(shown)
-    return cv2.copyMakeBorder(
-        strip, 0, 0, MARGIN, WIDTH - MARGIN - strip.shape[1], cv2.BORDER_CONSTANT, value=PAPER
-    )
+    sheet = np.full((shown[0].shape[0], WIDTH, 3), PAPER, np.uint8)
+    sheet[:, MARGIN : MARGIN + wide * FRAMES] = np.hstack(shown)
+    return sheet
 
 
 def _events(take: Take, seconds: float) -> Picture:

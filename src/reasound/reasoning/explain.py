@@ -207,6 +207,8 @@ def _when(idea: Idea, seconds: float) -> str:
         return f"{heard} {be} heard when the caption says, {when}."
     if timing.how == "paced":
         return f"No movement shows when, so {idea.heard} {be} given a natural pace, {when}."
+    if timing.between:
+        when += f", {timing.between} of them between visible ones, where the motion goes on"
     if timing.how == "moved":
         return f"{heard} {be} heard on movements of the body, {when}."
     pace = f", about {(len(times) - 1) / (times[-1] - times[0]):.1f} a second" if len(times) > 6 else ""

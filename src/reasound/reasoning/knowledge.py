@@ -54,6 +54,8 @@ class SoundClass:
     """Words of a caption that mean this class."""
     hints: tuple[str, ...]
     """Words of a caption that make it more probable."""
+    pace: float = 0.0
+    """Seconds from one to the next where they come so fast that not each can be seen; 0: each is seen."""
 
     @property
     def group(self) -> str:

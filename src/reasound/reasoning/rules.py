@@ -17,7 +17,7 @@ from reasound.reasoning.caption import Encoder, Reading, Told, meant, read_capti
 from reasound.reasoning.evidence import LIKELY, SURE, Candidate, Evidence, Span, overlap, weigh
 from reasound.reasoning.explain import Idea, Left, explain, headline
 from reasound.reasoning.knowledge import SPEECH_AND_MUSIC, SoundClass, scenes, sound_class
-from reasound.reasoning.timing import NEAR, Timing, apart, inside, paced, running, struck
+from reasound.reasoning.timing import NEAR, Timing, apart, blows, filled, inside, paced, running, struck
 
 MOST_EVENTS, EVENTS_A_MINUTE = 8, 4
 """Events in a clip of up to a minute, and how many more in each further one."""
@@ -36,6 +36,8 @@ _RUNS_ANYWAY = ("vehicle", "fire", "water")
 """Groups that sound while nothing in the picture seems to move: an engine idles."""
 _CERTAIN_RUN = 0.35
 """Rank from which something that runs is believed although the motion shows blows."""
+_SWUNG = ("impact", "tool")
+"""Groups of what one hand swings, up and down by turns."""
 _MOVERS = ("vehicle", "footsteps", "motion")
 
 
@@ -167,20 +169,27 @@ def _timing(wish: _Wish, features: Features, free: Sequence[Onset], rivals: bool
     if told and (at := told.at) is not None:
         near = [o.time for o in free if abs(o.time - at) <= NEAR]
         return Timing(spans, ((min(near, key=lambda time: abs(time - at), default=at), 1.0),), "named")
-    if told and told.off_screen:
+    if told and (told.off_screen or sound.trigger == "none"):  # birds in a tree do not wait for what moves
         return Timing(spans, paced(sound, spans[0], told.count), "paced")
     # A voice may well coincide with a blow; two blows that coincide are one.
     shown = features.motion.onsets if sound.is_call else free
-    onsets = inside(shown, spans, wish.candidate.box if rivals else None)
-    if told and told.count:
-        onsets = apart(onsets, max(sound.gap, 0.2), told.count)
+    whole = (
+        spans[0][0] <= 0.0 and spans[-1][1] >= features.seconds
+    )  # else the caption's order tells rivals apart
+    onsets: Sequence[Onset] = inside(shown, spans, wish.candidate.box if rivals and whole else None)
+    counted = told.count if told else None
+    if counted:
+        onsets = apart(onsets, max(sound.gap, 0.2), counted)
     elif told and sound.is_struck and sound.gap >= 0.4:  # a slam, a crash: rare, and each needs its time
         onsets = apart(onsets, max(sound.gap, sound.seconds), 1 if rivals else None)
+    elif sound.group in _SWUNG:
+        onsets = blows(onsets)
     hits = struck(onsets, sound)
-    if hits and not (told and told.count and len(hits) < told.count):
-        return Timing(spans, hits, "moved" if sound.is_call else "seen")
+    if hits and not (counted and len(hits) < counted):
+        full = hits if counted else filled(hits, sound, features.motion)
+        return Timing(spans, full, "moved" if sound.is_call else "seen", len(full) - len(hits))
     if told or sound.is_call:
-        return Timing(spans, paced(sound, spans[0], told.count if told else None), "paced")
+        return Timing(spans, paced(sound, spans[0], counted), "paced")
     return None
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -32,7 +32,7 @@ def foley(
     guidance: float = GUIDANCE,
     loudness: float | None = None,
     peak: float = PEAK,
-    original: str = "drop",
+    original: Literal["drop", "keep", "under"] = "drop",
     report: Report = quiet,
 ) -> Take:
     """Watch, think, make and mix the sound of a clip.
@@ -90,7 +90,7 @@ def again(engine: Reasound, take: Take, clip: Clip, report: Report = quiet) -> T
         caption=s.caption,
         avoid=s.avoid,
         plan=take.plan,
-        renderer=s.renderer,  # type: ignore[arg-type]
+        renderer=s.renderer,
         seed=s.seed,
         steps=s.steps,
         guidance=s.guidance,

@@ -64,7 +64,7 @@ class AudioModel:
         length: int,
         *,
         steps: int = 24,
-        guidance: float = 3.0,
+        guidance: float = 5.0,
         avoid: Conditions | None = None,
         method: Method = "euler",
         progress: Callable[[int, int], None] | None = None,
@@ -87,8 +87,13 @@ class AudioModel:
         return integrate(whole, noise, sampling_times(steps), method, progress)
 
     def decode(self, latents: Tensor, seeds: Sequence[int], samples: int) -> Tensor:
-        """Latents [B, 64, L] -> sound [B, 2, samples]."""
-        return self.codec.decode(latents, samples, seed=seeds)
+        """Latents [B, 64, L] -> sound [B, 2, samples]; one after the other, so that memory is that of one."""
+        return torch.cat(
+            [
+                self.codec.decode(one[None], samples, seed=seed)
+                for one, seed in zip(latents, seeds, strict=True)
+            ]
+        )
 
 
 class ModelRenderer:
@@ -109,7 +114,7 @@ class ModelRenderer:
         features: Features | None = None,
         *,
         steps: int = 24,
-        guidance: float = 3.0,
+        guidance: float = 5.0,
         progress: Callable[[float], None] | None = None,
     ) -> list[Layer]:
         """One layer for every event, then one for every ambience, each [2, samples(seconds)].
