@@ -46,11 +46,12 @@ VORBIS_QUALITY, LASTING_QUALITY = 0.55, 0.4
 """Of short sounds, whose attacks matter, and of what lasts more than 10 s: about 130 and 100 kbit/s in stereo."""
 COPY_BELOW, COPY_RATE = 20_000, 13_000
 """Ogg files of fewer bytes, or fewer bytes a second and channel, stay as they were published."""
-COMPUTED = 30.0
+COMPUTED = 20.0
 """Seconds of computed recordings that are kept of a class, the best ones: more can be made any time."""
 WORST = 0.2
 """Recordings of lower quality are left out."""
 WRONG = {
+    "stk_strike": "a bowling alley, not a ball that bounces; its clatter covers the next bounce",
     "sonicpi_vinyl_rewind": "a music record played backwards",
     "stk_exotic_birds_02": "hens, not jungle birds",
     "lincity_harbor_02": "masts clink so regularly that it is heard as a clock",
@@ -228,10 +229,22 @@ def at_rate(audio: Audio, rate: int) -> Audio:
 
 
 def write_captions(path: Path, recordings: list[Recording]) -> None:
-    """Unit vectors of the captions of recordings and classes, in float16, with the captions themselves."""
-    ours = {caption for sound in sound_classes().values() for caption in sound.captions}
-    captions = sorted(ours | {caption for r in recordings for caption in r.captions})
-    np.savez_compressed(path, captions=captions, vectors=MiniLM.load().encode(captions).astype(np.float16))
+    """Unit vectors of the captions of recordings and classes, in float16, with the captions themselves.
+
+    `classes` and `class_captions` say which captions describe a class as a whole.
+    """
+    present = {r.sound_class for r in recordings}
+    of_class = [
+        (name, c) for name, sound in sound_classes().items() if name in present for c in sound.captions
+    ]
+    captions = sorted({c for _, c in of_class} | {c for r in recordings for c in r.captions})
+    np.savez_compressed(
+        path,
+        captions=captions,
+        vectors=MiniLM.load().encode(captions).astype(np.float16),
+        classes=[name for name, _ in of_class],
+        class_captions=[captions.index(c) for _, c in of_class],
+    )
 
 
 def attribution(recordings: list[Recording]) -> str:

@@ -281,3 +281,16 @@ def test_thunder_in_the_background_comes_now_and_then(renderer):
 
 def test_nothing_to_play_is_no_layer(renderer):
     assert renderer.render(plan(), Fraction(4), 0) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("water is poured into a glass", "water/pour"),
+        ("two dogs are barking", "animal/dog"),
+        ("somebody hammers a nail into a plank", "tool/hammer"),
+    ],
+)
+def test_words_find_their_class(renderer, text, name):
+    assert renderer.library.known_class(text, "") == name
+    assert renderer.library.known_class(text, "animal/frog") == "animal/frog"

@@ -157,7 +157,7 @@ def test_the_shipped_library_may_be_shipped():
     assert not [r.id for r in rows if r.licence.startswith("GPL") and " or " not in r.licence]
     files = {f.name for f in (folder / "audio").iterdir()}
     assert files == {r.file.removeprefix("audio/") for r in rows}
-    assert sum(f.stat().st_size for f in (folder / "audio").iterdir()) < 56e6
+    assert sum(f.stat().st_size for f in (folder / "audio").iterdir()) < 54e6
     attribution = (folder / "ATTRIBUTION.md").read_text(encoding="utf-8")
     assert not [r.id for r in rows if f"| {r.id} |" not in attribution]
     assert not {r.sound_class for r in rows} - TAGS.keys()

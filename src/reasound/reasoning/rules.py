@@ -173,9 +173,8 @@ def _timing(wish: _Wish, features: Features, free: Sequence[Onset], rivals: bool
         return Timing(spans, paced(sound, spans[0], told.count), "paced")
     # A voice may well coincide with a blow; two blows that coincide are one.
     shown = features.motion.onsets if sound.is_call else free
-    whole = (
-        spans[0][0] <= 0.0 and spans[-1][1] >= features.seconds
-    )  # else the caption's order tells rivals apart
+    # Where rivals have the whole clip, their boxes tell them apart; else the order of the caption does.
+    whole = spans[0][0] <= 0.0 and spans[-1][1] >= features.seconds
     onsets: Sequence[Onset] = inside(shown, spans, wish.candidate.box if rivals and whole else None)
     counted = told.count if told else None
     if counted:

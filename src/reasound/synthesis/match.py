@@ -57,6 +57,18 @@ class Cut:
         return cls(recording, first.start, first.onset, last.end, max(first.level, last.level))
 
 
+@dataclass(frozen=True)
+class _Captions:
+    """What is said of recordings and classes, and what it means."""
+
+    row: dict[str, int]
+    vectors: NDArray[np.float32]  # [K, 384] one unit vector a caption
+    flat: NDArray[np.int64]  # rows of the captions of all recordings, one recording after the other
+    starts: NDArray[np.int64]  # [recordings] where each begins in `flat`
+    classes: list[str]  # class of each of `class_captions`
+    class_captions: NDArray[np.int64]  # rows
+
+
 class Library:
     """The recordings of a sound library. Audio is decoded when first needed and kept while there is room."""
 
@@ -89,25 +101,26 @@ class Library:
         return dict(found)
 
     @cached_property
-    def _captions(self) -> tuple[dict[str, int], NDArray[np.float32], NDArray[np.int64], NDArray[np.int64]]:
-        """Caption -> row, rows [K, 384], and for every recording where its run of rows starts in a flat list."""
+    def _captions(self) -> _Captions:
         with np.load(self.folder / "captions.npz") as stored:
-            names, vectors = [str(c) for c in stored["captions"]], stored["vectors"].astype(np.float32)
-        row = {name: i for i, name in enumerate(names)}
-        flat = [row[caption] for r in self.recordings for caption in r.captions]
-        starts = np.cumsum([0, *(len(r.captions) for r in self.recordings[:-1])])
-        return row, vectors, np.array(flat), starts
+            row = {str(caption): i for i, caption in enumerate(stored["captions"])}
+            return _Captions(
+                row,
+                stored["vectors"].astype(np.float32),
+                np.array([row[caption] for r in self.recordings for caption in r.captions]),
+                np.cumsum([0, *(len(r.captions) for r in self.recordings[:-1])]),
+                [str(name) for name in stored["classes"]],
+                stored["class_captions"],
+            )
 
-    def likeness(self, text: str) -> NDArray[np.float32]:
-        """Cosine between a text and the best caption of every recording, in their order."""
-        row, vectors, flat, starts = self._captions
-        if text in row:  # a caption of our own needs no language model
-            wanted = vectors[row[text]]
-        else:
-            from reasound.perception.text import MiniLM
+    def _cosines(self, text: str) -> NDArray[np.float32]:
+        """Between a text and every caption."""
+        known = self._captions
+        if text in known.row:  # a caption of our own needs no language model
+            return known.vectors @ known.vectors[known.row[text]]
+        from reasound.perception.text import MiniLM
 
-            wanted = MiniLM.load().encode([text])[0]
-        return np.maximum.reduceat((vectors @ wanted)[flat], starts)
+        return known.vectors @ MiniLM.load().encode([text])[0]
 
     def find(self, text: str, sound_class: str = "", material: str = "", k: int = 10) -> list[Match]:
         """The k recordings that fit best, best first.
@@ -117,7 +130,8 @@ class Library:
         """
         if not text and not sound_class:
             raise ValueError("say what to look for: some words, a class, or both")
-        like = self.likeness(text or sound_class.replace("/", " ").replace("_", " "))
+        cosines = self._cosines(text or sound_class.replace("/", " ").replace("_", " "))
+        like = np.maximum.reduceat(cosines[self._captions.flat], self._captions.starts)
         group = sound_class.split("/")[0]
         places = self.classes.get(sound_class, range(len(self.recordings)))
         wanted = set(material.split()) - {"and"}
@@ -133,21 +147,31 @@ class Library:
         return sorted(matches, key=lambda m: (-m.score, m.recording.id))[:k]
 
     def known_class(self, text: str, sound_class: str) -> str:
-        """The class itself where the library has it, else that of the recording which the words fit best.
+        """The class itself where the library has it, else the one that the words fit best, of the same group if it
+        can be.
 
         Where the words are like nothing in the library, the log says what was taken for them.
         """
         if sound_class in self.classes:
             return sound_class
-        best = self.find(text, sound_class, k=1)[0]
-        if best.likeness < SURE:
+        cosines, known = self._cosines(text), self._captions
+        likeness = dict.fromkeys(self.classes, -1.0)
+        for name, row in zip(known.classes, known.class_captions, strict=True):
+            likeness[name] = max(likeness[name], float(cosines[row]))
+        of_recordings = np.maximum.reduceat(cosines[known.flat], known.starts)
+        for recording, like in zip(self.recordings, of_recordings, strict=True):
+            name = recording.sound_class
+            likeness[name] = max(likeness[name], float(like) - 0.02)  # a class is described more carefully
+        group = sound_class.split("/")[0]
+        best = max(likeness, key=lambda name: likeness[name] + 0.1 * (name.split("/")[0] == group))
+        if likeness[best] < SURE:
             log.warning(
-                "nothing in the sound library is like %r; %r is the nearest (likeness %.2f)",
+                "nothing in the sound library is like %r; the nearest is %s (likeness %.2f)",
                 text,
-                best.recording.caption,
-                best.likeness,
+                best,
+                likeness[best],
             )
-        return best.recording.sound_class
+        return best
 
     def instrument(
         self,

@@ -64,7 +64,7 @@ class AudioModel:
         length: int,
         *,
         steps: int = 24,
-        guidance: float = 5.0,
+        guidance: float = 3.0,
         avoid: Conditions | None = None,
         method: Method = "euler",
         progress: Callable[[int, int], None] | None = None,
@@ -114,7 +114,7 @@ class ModelRenderer:
         features: Features | None = None,
         *,
         steps: int = 24,
-        guidance: float = 5.0,
+        guidance: float = 3.0,
         progress: Callable[[float], None] | None = None,
     ) -> list[Layer]:
         """One layer for every event, then one for every ambience, each [2, samples(seconds)].
