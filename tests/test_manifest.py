@@ -11,7 +11,16 @@ import soundfile
 
 from reasound.checkpoints.catalog import sounds
 from reasound.data.manifest import SHIPPABLE, Hit, Recording, check_ids, read_manifest, write_manifest
-from reasound.data.measure import attacks, block_levels, brightness, envelope, find_hits, loudness, swell
+from reasound.data.measure import (
+    attacks,
+    block_levels,
+    brightness,
+    envelope,
+    find_hits,
+    loudness,
+    swell,
+    without_rumble,
+)
 from reasound.errors import UserError
 from reasound.evaluation.tags import TAGS, heard
 
@@ -128,6 +137,25 @@ def test_calls_are_parted_by_silence_not_by_syllables():
     hits = find_hits(audio, RATE, "call", "repeated")
     assert [h.onset for h in hits] == pytest.approx([0.3, 1.8], abs=0.03)
     assert hits[0].end < hits[1].start + 0.2
+
+
+def test_a_step_that_swells_begins_where_it_has_come_up():
+    t = np.arange(RATE) / RATE
+    swish = np.random.default_rng(0).standard_normal(RATE) * np.interp(t, [0.2, 0.4, 0.6, 0.9], [0, 1, 1, 0])
+    audio = (0.1 * swish).astype(np.float32)[None] + clicks([0.5], 1.0)
+    (hit,) = find_hits(audio, RATE, "step", "one_shot")
+    assert 0.25 < hit.onset < 0.4
+    (struck,) = find_hits(audio, RATE, "hit", "one_shot")
+    assert struck.onset == pytest.approx(0.5, abs=0.003)
+
+
+def test_offset_and_rumble_are_taken_out():
+    t = np.arange(RATE) / RATE
+    tone = 0.3 * np.sin(2 * np.pi * 200 * t)
+    dirty = (0.2 + 0.3 * np.sin(2 * np.pi * 8 * t) + tone).astype(np.float32)[None]
+    clean = without_rumble(dirty, RATE)[0]
+    middle = slice(RATE // 10, -RATE // 10)
+    assert np.abs(clean - tone)[middle].max() < 0.01
 
 
 def test_levels_of_a_tone():

@@ -40,6 +40,8 @@ def library(tmp_path_factory) -> Library:
         folder / "captions.npz",
         captions=np.array(captions),
         vectors=np.eye(len(captions), 384, dtype=np.float16),
+        classes=np.array([r.sound_class for r in recordings]),
+        class_captions=np.arange(len(captions)),
     )
     return Library.load(folder)
 

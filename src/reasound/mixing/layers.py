@@ -15,7 +15,7 @@ from reasound.take import Layer
 Audio = NDArray[np.float32]  # [2, N] at 44.1 kHz
 LOUDNESS, PEAK = -23.0, -1.0
 """LUFS and dBTP of EBU R 128."""
-MOST_LIMITING = 9.0
+MOST_LIMITING = 15.0
 """dB that the limiter may take off the highest peak. Beyond it the mix stays quieter than asked for: a few
 clicks in silence would need so much gain for their loudness that only the limiter would be heard."""
 CLOSE = 0.02
