@@ -32,6 +32,7 @@ from reasound.data.measure import (
     find_hits,
     loudness,
     swell,
+    without_rumble,
 )
 from reasound.evaluation.tags import heard
 from reasound.evaluation.yamnet import Yamnet
@@ -141,7 +142,7 @@ def ship(row: dict[str, Any], folder: Path, out: Path) -> Recording | None:
         changes += "encoded as Ogg Vorbis"
     # What is measured is what will be heard: the written file, at the rate at which it is played.
     sound, rate = soundfile.read(out / file, always_2d=True, dtype="float32")
-    audio = at_rate(sound.T, rate)
+    audio = without_rumble(at_rate(sound.T, rate), RATE)
     tags = Yamnet.load().tags(audio, RATE)
     level = loudness(audio, RATE)
     recording = Recording(

@@ -14,12 +14,23 @@ Audio = NDArray[np.float32]
 Manner = Literal["step", "hit", "call", "whole", "texture"]
 """How sounds of a class happen: see reasound.synthesis.match."""
 
+_LOWEST = 30.0  # Hz
 _BLOCK, _HOP = 0.1, 0.025  # seconds: about as long as the ear needs to judge how loud a short sound is
 _ATTACK_DB = {"step": 8.0, "hit": 10.0, "whole": 10.0, "texture": 10.0, "call": 15.0}
 """An attack this far below the strongest one is still the hit; weaker ones before it are run-up."""
 _APART = {"step": 0.16, "hit": 0.09, "whole": 0.12, "texture": 0.12, "call": 0.12}
 _VALLEY_DB = {"step": 14.0, "hit": 12.0, "whole": 18.0, "texture": 12.0, "call": 20.0}
 """How far the sound must fall between two hits for them to be two."""
+
+
+def without_rumble(audio: Audio, rate: int) -> Audio:
+    """[C, N] without what is below about 30 Hz: offsets and rumble that thump where a recording is cut. Zero phase."""
+    n = audio.shape[-1]
+    size = 1 << (n + rate // 10).bit_length()
+    f = np.fft.rfftfreq(size, 1 / rate)
+    high = f**4 / (f**4 + _LOWEST**4)
+    centred = audio - audio.mean(-1, keepdims=True)
+    return np.fft.irfft(np.fft.rfft(centred, size) * high, size)[..., :n].astype(np.float32)
 
 
 def k_weighted(audio: Audio, rate: int) -> Audio:
@@ -129,6 +140,8 @@ def find_hits(audio: Audio, rate: int, manner: Manner, kind: str) -> tuple[Hit, 
     else:
         bounds = _strokes(env, smooth, manner, kind)
     if kind == "one_shot" and bounds:
+        if manner == "step":
+            bounds[0] = (0, _risen(env, bounds[0][1]), bounds[0][2])
         return (_hit(env, levels, 0.0, bounds[0][1], seconds),)
     # What is 18 dB weaker than the strongest is a rustle between hits, not a hit.
     hits = [_hit(env, levels, start / 1000, onset, min(end / 1000, seconds)) for start, onset, end in bounds]
@@ -208,6 +221,17 @@ def _slow_onset(env: NDArray[np.float64]) -> int:
     """Where a sound that swells is first clearly heard: a fifth of its loudest moment."""
     smooth = _running(env, 20)
     return int(np.argmax(smooth >= 0.2 * smooth.max(initial=0.0)))
+
+
+def _risen(env: NDArray[np.float64], head: int) -> int:
+    """The head, or, where the sound had already come up before it, a splash or a crunch, the moment when it had."""
+    smooth = _running(env, 30)
+    peak = smooth[head : head + 150].max(initial=0.0)
+    begin = max(head - 300, 0)
+    early = smooth[begin : max(head - 40, begin)]
+    if early.max(initial=0.0) < 0.35 * peak:
+        return head
+    return begin + int(np.argmax(early >= 0.35 * peak))
 
 
 def _quiet_before(smooth: NDArray[np.float64], onset: int) -> int:

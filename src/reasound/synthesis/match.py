@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from reasound.checkpoints.catalog import sounds
 from reasound.data.manifest import Hit, Recording, read_manifest
-from reasound.data.measure import Manner
+from reasound.data.measure import Manner, without_rumble
 from reasound.errors import UserError
 from reasound.timeline import SAMPLE_RATE
 
@@ -225,7 +225,7 @@ class Library:
         )
         if rate != SAMPLE_RATE:
             sound = soxr.resample(sound, rate, SAMPLE_RATE, "HQ")
-        audio = np.ascontiguousarray(sound.T, np.float32)
+        audio = without_rumble(np.ascontiguousarray(sound.T, np.float32), SAMPLE_RATE)
         audio.flags.writeable = False  # it is shared
         self._decoded[key] = audio
         while len(self._decoded) > 1 and sum(a.nbytes for a in self._decoded.values()) > _CACHED:
