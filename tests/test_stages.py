@@ -101,3 +101,13 @@ def test_both_renderers_give_layers_for_every_event(engine):
         (layer,) = engine.render(plan, plan.seconds, 1, None, renderer, steps=2)
         assert layer.events == ("rain",) and layer.renderer == renderer
         assert layer.audio.shape == (2, samples(1.5)) and np.isfinite(layer.audio).all() and layer.audio.any()
+
+
+def test_a_long_generated_texture_has_no_step_in_level(engine):
+    """It is made once and continued: nothing but the sound's own unrest, and the same sound as far as it was made."""
+    wind = Event(id="wind", source="wind", sound="strong wind", sound_class="weather/wind", end=25.0)
+    (layer,) = engine.render(Plan(seconds=25, events=(wind,)), 25, 1, None, "model", steps=4)
+    assert layer.audio.shape == (2, samples(25))
+    second = layer.audio[:, : 24 * SAMPLE_RATE].reshape(2, 24, SAMPLE_RATE)
+    level = 10 * np.log10((second**2).mean((0, 2)))
+    assert np.ptp(level) < 15

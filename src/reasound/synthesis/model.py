@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -23,8 +23,9 @@ from reasound.synthesis.codec import Codec
 from reasound.synthesis.conditions import Conditions, TextEncoder, batched, prepare_conditions
 from reasound.synthesis.dit import DiT, build
 from reasound.synthesis.flow import Method, guided, integrate, noise_for, sampling_times
-from reasound.synthesis.library import TEXTURE_LEVEL, set_in_room
-from reasound.synthesis.placing import HIT_LEVEL
+from reasound.synthesis.library import TEXTURE_LEVEL, rng_for, set_in_room
+from reasound.synthesis.placing import HIT_LEVEL, fade_ends
+from reasound.synthesis.textures import extend
 from reasound.synthesis.windows import spans, windowed
 from reasound.take import Layer
 from reasound.timeline import SAMPLE_RATE, Timeline, samples
@@ -33,6 +34,10 @@ Audio = NDArray[np.float32]  # [2, N]
 
 BATCH = 4
 """Sounds that are made at once; bounds memory for plans with many events."""
+
+LONGEST = 10.0
+"""Seconds of a lasting sound that are made at once; a longer one goes on from there, grain by grain. Windows of one
+sound agree where they overlap but not on how loud it is, and rain that drops by 30 dB for five seconds is heard."""
 
 OVERLAP = 5
 """Windows of long sounds share a fifth of their length with the next one."""
@@ -125,18 +130,27 @@ class ModelRenderer:
         """
         plan = plan.model_copy(update={"seconds": float(seconds)})
         items: list[Event | Ambience] = [*plan.events, *plan.ambience]
-        layers: list[Layer] = []
-        for first in range(0, len(items), BATCH):
-            part = items[first : first + BATCH]
-            done = len(layers)
+        lasting = {i.id for i in items if lasts(i, plan.seconds) > LONGEST}
+        first = excerpt(plan.only(lasting))
+        rest = [i for i in items if i.id not in lasting]
+        begun: list[Event | Ambience] = [*first.events, *first.ambience]
+        dry: dict[str, Audio] = {}
+        for given, group in ((plan, rest), (first, begun)):
+            for part in batches(group):
+                done = len(dry)
 
-            def tell(step: int, of: int, done: int = done, part: Sequence[Event | Ambience] = part) -> None:
-                if progress is not None:
-                    progress((done + len(part) * step / of) / len(items))
+                def tell(step: int, of: int, done: int = done, count: int = len(part)) -> None:
+                    if progress is not None:
+                        progress((done + count * step / of) / len(items))
 
-            sounds = self.sounds(plan, part, samples(seconds), seed, steps, guidance, tell)
-            for item, dry in zip(part, sounds, strict=True):
-                layers.append(Layer(item.id, self.placed(dry, item, plan), (item.id,), seed, "model"))
+                sounds = self.sounds(given, part, samples(given.seconds), seed, steps, guidance, tell)
+                dry |= zip([item.id for item in part], sounds, strict=True)
+        layers = []
+        for item in items:
+            sound = dry[item.id]
+            if item.id in lasting:
+                sound = continued(sound, item, samples(seconds), rng_for(seed, item.id))
+            layers.append(Layer(item.id, self.placed(sound, item, plan), (item.id,), seed, "model"))
         return layers
 
     def sounds(
@@ -170,6 +184,34 @@ class ModelRenderer:
             return set_in_room(sound, item, plan.acoustics)
         sound = levelled(dry, TEXTURE_LEVEL, item.level, loudest=False)
         return reverb(sound, plan.acoustics) if plan.acoustics.space == "underwater" else sound
+
+
+def lasts(item: Event | Ambience, seconds: float) -> float:
+    """How long it sounds without a break, in seconds; 0 for what happens at moments."""
+    if isinstance(item, Ambience):
+        return seconds
+    return 0.0 if item.onsets else item.end - item.start
+
+
+def excerpt(plan: Plan) -> Plan:
+    """The same lasting sounds, all of them for the first `LONGEST` seconds."""
+    events = [e.model_copy(update={"start": 0.0, "end": LONGEST, "path": ()}) for e in plan.events]
+    return plan.model_copy(update={"seconds": LONGEST, "events": tuple(events)})
+
+
+def continued(sound: Audio, item: Event | Ambience, n: int, rng: np.random.Generator) -> Audio:
+    """An excerpt made as long as the item lasts, in its place among n samples."""
+    start, end = (item.start, item.end) if isinstance(item, Event) else (0.0, n / SAMPLE_RATE)
+    first, last = round(start * SAMPLE_RATE), min(round(end * SAMPLE_RATE), n)
+    audio = np.zeros((2, n), np.float32)
+    audio[:, first:last] = extend([sound], last - first, rng)
+    fade_ends(audio, start, end, n)
+    return audio
+
+
+def batches(items: Sequence[Event | Ambience]) -> Iterator[Sequence[Event | Ambience]]:
+    for first in range(0, len(items), BATCH):
+        yield items[first : first + BATCH]
 
 
 def levelled(audio: Audio, reference: float, level: float, loudest: bool) -> Audio:
