@@ -185,8 +185,13 @@ class Take:
                 settings=Settings(**_tuples(record["settings"], "avoid")),
                 parent=record["parent"],
             )
-        except (OSError, KeyError, TypeError, json.JSONDecodeError) as error:
-            raise UserError(f"{folder} is not a take folder: {error}") from error
+        except OSError as error:
+            reason = (error.strerror or str(error)).lower()
+            raise UserError(f"{folder} is not a take folder: {error.filename or folder}: {reason}") from error
+        except (KeyError, TypeError, ValueError) as error:
+            if isinstance(error, UserError):
+                raise
+            raise UserError(f"{folder} is not a take folder: its take.json is damaged ({error})") from error
 
 
 def _read(path: Path) -> NDArray[np.float32]:

@@ -11,10 +11,9 @@ Letters: B batch, N samples, L latents, T frames (8 to a latent), K frequency bi
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,6 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from reasound.checkpoints import store
 from reasound.synthesis.spectra import Frames, mid_side, nearby_tone, phase_advance, power_of
 
 CHUNK = 512
@@ -68,13 +68,6 @@ class CodecConfig:
     def latents(self, samples: int) -> int:
         """The exact length rule: one latent for every started block of 2048 samples."""
         return -(-samples // self.samples_per_latent)
-
-    def save(self, path: Path) -> None:
-        path.write_text(json.dumps(asdict(self), indent=2) + "\n")
-
-    @classmethod
-    def load(cls, path: Path) -> CodecConfig:
-        return cls(**json.loads(path.read_text()))
 
 
 class Block(nn.Module):
@@ -314,19 +307,9 @@ class Codec(nn.Module):
 
     def save(self, folder: Path) -> None:
         """Write config.json and codec.safetensors, in half precision."""
-        from safetensors.torch import save_file
-
-        folder.mkdir(parents=True, exist_ok=True)
-        weights = {k: v.detach().cpu().half().contiguous() for k, v in self.state_dict().items()}
-        save_file(weights, folder / "codec.safetensors")
-        self.config.save(folder / "config.json")
+        store.save(folder, "codec", self.state_dict(), self.config)
 
     @classmethod
     def load(cls, folder: Path) -> Codec:
-        """The codec that `save` wrote, in float32 on the CPU. FileNotFoundError when it is not there."""
-        from safetensors.torch import load_file
-
-        codec = cls(CodecConfig.load(folder / "config.json"))
-        weights = load_file(folder / "codec.safetensors")
-        codec.load_state_dict({k: v.float() for k, v in weights.items()})
-        return codec.eval().requires_grad_(False)
+        """The codec that `save` wrote, in float32 on the CPU. UserError when it is not there or damaged."""
+        return store.load(folder, "codec", lambda fields: cls(CodecConfig(**fields)))
