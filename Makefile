@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SOURCES := src tests benchmarks recipes
 
-.PHONY: demo test check format clean
+.PHONY: demo test lint check format clean
 
 demo: .venv/ready
 	$(BIN)/reasound foley examples/bigbuckbunny.mp4 -o out/demo --force --caption "$$(cat examples/bigbuckbunny.txt)"
@@ -13,11 +13,12 @@ demo: .venv/ready
 test: .venv/ready
 	$(BIN)/python -m pytest
 
-check: .venv/ready
+lint: .venv/ready
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/mypy
-	$(BIN)/python -m pytest
+
+check: lint test
 
 format: .venv/ready
 	$(BIN)/ruff format $(SOURCES)
