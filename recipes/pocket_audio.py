@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from reasound.data.latents import Pool, write_shard
-from reasound.data.scenes import SceneMaker
+from reasound.data.scenes import SceneMaker, only
 from reasound.perception.motion import SYNC_DIM
 from reasound.perception.text import MiniLM
 from reasound.synthesis.codec import Codec
@@ -47,7 +47,7 @@ def pocket_audio(minutes: float = 45.0) -> AudioTraining:
 
 def make(codec: Codec, pool: Path, first: int, last: int) -> None:
     """The shards of scenes `first` to `last` that are not there yet."""
-    text, maker = MiniLM.load(), SceneMaker(Library.load(), LATENTS * SAMPLES_PER_LATENT)
+    text, maker = MiniLM.load(), SceneMaker(only(Library.load(), "train"), LATENTS * SAMPLES_PER_LATENT)
 
     def encode(audio: Tensor) -> Tensor:
         with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
