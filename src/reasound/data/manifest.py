@@ -11,7 +11,7 @@ from typing import Any, Literal
 from reasound.errors import UserError
 
 SHIPPABLE = ("CC-BY-SA", "CC0/PD", "CC-BY-SA or GPL (choice)", "CC-BY", "zlib/CC-BY (choice)")
-"""Licence groups of recordings that may be passed on together under CC-BY-SA-4.0."""
+"""Licence groups of recordings that may be passed on together, and learned from, under CC-BY-SA-4.0."""
 
 SPLITS = ("train", "val", "test")
 Kind = Literal["one_shot", "repeated", "texture"]

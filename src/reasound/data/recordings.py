@@ -15,12 +15,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from reasound.data.manifest import SHIPPABLE
+
 RATE = 44_100
 Audio = NDArray[np.float32]
 """[2, N] unless said otherwise."""
-
-SHIPPABLE = ("CC-BY-SA", "CC0/PD", "CC-BY-SA or GPL (choice)", "CC-BY", "zlib/CC-BY (choice)")
-"""Licence groups that weights may learn from when they are to be released under CC-BY-SA."""
 
 
 @dataclass(frozen=True)
