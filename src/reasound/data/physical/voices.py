@@ -296,22 +296,6 @@ def laugh(rng: Rng, size: float = 1.0, syllables: int = 8, gap: float = 0.206, b
     return finished(room(rng, out[: count(at + 0.1)], 0.4, 0.4), onsets)
 
 
-def shriek(rng: Rng, size: float = 1.0, seconds: float = 0.9) -> Sound:
-    """A high rough cry of an invented creature that breaks into noise."""
-    n = count(seconds)
-    p = 750.0 / size
-    peak = p * rng.uniform(1.4, 2.0)
-    pitch = smooth(n, (0.0, p), (0.15, peak), (0.5, peak * rng.uniform(0.8, 1.1)), (1.0, p * 0.6))
-    mouth: Mouth = (
-        ([(0.0, 900.0), (0.3, 1700.0), (1.0, 1000.0)], 600.0, 0.0),
-        ([(0.0, 2500.0), (0.3, 3300.0), (1.0, 2300.0)], 700.0, -2.0),
-        ([(0.0, 5000.0), (1.0, 4600.0)], 1500.0, -8.0),
-    )
-    wave = voiced(rng, pitch, mouth, 2.5, 0.3, 0.03, 0.5, rng.uniform(60.0, 110.0))
-    wave *= smooth(n, (0.0, 0.0), (0.1, 1.0), (0.6, 0.8), (1.0, 0.0))
-    return finished(room(rng, np.tanh(1.5 * wave / wave.std() / 3), 1.2, 0.4), (0.01,))
-
-
 def squeaks(rng: Rng, pitch: float = 4_000.0, times: int = 5, gap: float = 0.16, harsh: float = 0.2) -> Sound:
     """Small mammals: short high cries. 2 kHz guinea pig to 7 kHz mouse; harsh: 0 a pure squeak, 1 a rasping chatter."""
     at, onsets = 0.02, []
