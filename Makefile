@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SOURCES := src tests benchmarks recipes
 
-.PHONY: demo test lint check format clean
+.PHONY: demo test full lint check format clean
 
 demo: .venv/ready
 	$(BIN)/reasound foley examples/bigbuckbunny.mp4 -o out/demo --force --caption "$$(cat examples/bigbuckbunny.txt)"
@@ -12,6 +12,9 @@ demo: .venv/ready
 
 test: .venv/ready
 	$(BIN)/python -m pytest
+
+full: .venv/ready
+	$(BIN)/python -m pytest -m full
 
 lint: .venv/ready
 	$(BIN)/ruff format --check $(SOURCES)

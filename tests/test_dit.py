@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -15,9 +16,12 @@ from torch import Tensor
 from golden import recipe
 from reasound.checkpoints import official
 from reasound.checkpoints.store import fill
+from reasound.synthesis.accelerate import can_pack
+from reasound.synthesis.blocks import Condition, PairNorm, Stream, modulated
 from reasound.synthesis.conditions import BESIDE, INPUTS, KEEP, Conditions, batched
-from reasound.synthesis.dit import DiT, DiTConfig, limited, pocket, thinksound
+from reasound.synthesis.dit import DiT, DiTConfig, distinct, limited, pocket, thinksound
 from reasound.synthesis.flow import guided, integrate, sampling_times
+from reasound.synthesis.rope import angles, rotate, turned_by_real_numbers
 
 GOLDEN = Path(__file__).parent / "golden"
 LATENTS = 32
@@ -127,11 +131,121 @@ def test_samples_are_those_of_the_released_code(
 
 
 def test_tables_are_equal_to_the_bit(model: DiT, golden: dict) -> None:
-    np.testing.assert_array_equal(model.time.frequencies(torch.device("cpu")).numpy(), golden["t_freqs"])
+    np.testing.assert_array_equal(model.time.frequencies().numpy(), golden["t_freqs"])
     latent, visual = model.prepare(BOTH, LATENTS).turns
     for table, name in ((latent, "latent_rot"), (visual, "clip_rot")):
-        np.testing.assert_array_equal(table.real.numpy(), golden[name].reshape(-1, 8, 2, 2)[:, :, 0, 0])
-        np.testing.assert_array_equal(table.imag.numpy(), golden[name].reshape(-1, 8, 2, 2)[:, :, 1, 0])
+        np.testing.assert_array_equal(table[..., 0].numpy(), golden[name].reshape(-1, 8, 2, 2)[:, :, 0, 0])
+        np.testing.assert_array_equal(table[..., 1].numpy(), golden[name].reshape(-1, 8, 2, 2)[:, :, 1, 0])
+
+
+def test_turning_without_complex_numbers_is_the_same() -> None:
+    x, turns = torch.randn(3, 20, 16, generator=torch.Generator().manual_seed(0)), angles(20, 16, 1.7)
+    real = turned_by_real_numbers(x.unflatten(-1, (-1, 2)), turns).flatten(-2)
+    torch.testing.assert_close(real, rotate(x, turns), rtol=0, atol=1e-6)
+
+
+def relative_rms(found: Tensor, wanted: np.ndarray) -> float:
+    error = found.double().numpy() - wanted
+    return float(np.sqrt(np.square(error).mean() / np.square(wanted.astype(np.float64)).mean()))
+
+
+def lowered(model: DiT, dtype: torch.dtype) -> DiT:
+    model = copy.deepcopy(model)
+    model.lower(dtype)
+    return model.requires_grad_(False)
+
+
+def test_weights_in_the_layout_of_the_cpu_give_the_same_and_come_back(model: DiT, golden: dict) -> None:
+    low = lowered(model, torch.float32)
+    out = velocity(low, BOTH, 5.0)(X, T)
+    np.testing.assert_allclose(out.numpy(), golden["flow_cfg5"], rtol=0, atol=2e-4)
+    for layer in (low.solo[0].qkv, low.solo[0].mlp.read):
+        assert bool(layer.packed) == (layer.weight is None) == can_pack(torch.float32)
+    kept = model.state_dict()
+    assert {name: v.shape for name, v in low.state_dict().items()} == {n: v.shape for n, v in kept.items()}
+    assert all(torch.equal(v, kept[name]) for name, v in low.state_dict().items())
+    velocity(low, BOTH, 5.0)(X, T)  # packs again
+    low.to(torch.float64)
+    assert low.solo[0].qkv.weight.dtype == torch.float64 and not low.solo[0].qkv.packed
+
+
+def test_derivatives_pass_through_a_lowered_network(model: DiT) -> None:
+    low, x = lowered(model, torch.float32), X.clone()
+    given = low.prepare(BOTH, LATENTS)
+    before = low.velocity(x, T, given)
+    after = low.velocity(x.requires_grad_(), T, given)
+    torch.testing.assert_close(before, after.detach(), rtol=0, atol=2e-4)
+    after.square().sum().backward()
+    assert x.grad is not None and x.grad.abs().min() > 0
+
+
+def test_bfloat16_is_near_and_its_time_exact(model: DiT, golden: dict) -> None:
+    low = lowered(model, torch.bfloat16)
+    assert relative_rms(velocity(low, BOTH, 5.0)(X, T), golden["flow_cfg5"]) < 0.03
+    assert low.solo[0].qkv.dtype == torch.bfloat16
+    table = low.time.frequencies()
+    np.testing.assert_array_equal(table.numpy(), golden["t_freqs"])
+    waves = low.time.waves(T, table)
+    assert waves.dtype == torch.float32 and torch.equal(waves, model.time.waves(T, table))
+    torch.testing.assert_close(low.time(waves), model.time(waves), rtol=0, atol=1e-5)
+    # What it would cost to round t, or a frequency, as the rest is rounded.
+    assert (low.time.waves(T.bfloat16(), table) - waves).abs().max() > 0.5
+    assert relative_rms(velocity(low, BOTH, 5.0)(X, T.bfloat16()), golden["flow_cfg5"]) > 0.5
+
+
+def test_rows_without_variance_show_the_epsilons() -> None:
+    """Rows of +s and -s have variance and mean square s ** 2: in closed form, both far below their epsilons."""
+    signs, none = torch.tensor([1.0, -1.0]).repeat(1, 3, 32), torch.zeros(1, 1, 64)
+    for s in (0.0, 1e-4, 1e-3):
+        normed = modulated(s * signs, none, none)
+        torch.testing.assert_close(normed, signs * s / (s**2 + 1e-5) ** 0.5, rtol=1e-5, atol=0)
+        query, key = PairNorm(64)(s * torch.stack([signs, signs])[:, :, None])
+        torch.testing.assert_close(key, signs[:, None] * s / (s**2 + 2**-23) ** 0.5, rtol=1e-5, atol=0)
+        torch.testing.assert_close(query, key / 8, rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_text_with_a_constant_tail_is_read_with_these_epsilons(model: DiT, dtype: torch.dtype) -> None:
+    """The first text stream on rows as padding makes them, beside its formula in double precision."""
+    stream, own = lowered(model, dtype).joint[0].text, model.joint[0].text
+    assert isinstance(stream, Stream) and isinstance(own, Stream)
+    x = torch.from_numpy(recipe.inputs("text0", (1, 12, 64)))
+    x[:, 4:] = 0.7 + 1e-3 * x[:, 4]  # the tail: one row again and again, nearly flat
+    condition = torch.from_numpy(recipe.inputs("condition", (1, 1, 64)))
+    asked = stream.ask(x, Condition(condition), None)
+    weights = {name: p.double() for name, p in own.named_parameters()}
+
+    def wanted(epsilon: float) -> list[Tensor]:
+        shift, scale = F.linear(condition.double(), weights["modulate.weight"], weights["modulate.bias"])[
+            ..., :128
+        ].chunk(2, -1)
+        normed = x.double() - x.double().mean(-1, keepdim=True)
+        normed = normed / (normed.square().mean(-1, keepdim=True) + epsilon).sqrt() * (1 + scale) + shift
+        rows = F.linear(normed, weights["qkv.weight"], weights["qkv.bias"]).unflatten(-1, (3, 4, 16))
+        q, k, v = rows.permute(2, 0, 3, 1, 4)
+        root = lambda z: z / (z.square().mean(-1, keepdim=True) + 2**-23).sqrt()  # noqa: E731
+        return [root(q) * weights["norm.query"] / 4, root(k) * weights["norm.key"], v]
+
+    tolerance = 1e-4 if dtype == torch.float32 else 0.06
+    for name, right, wrong in zip(("query", "key", "value"), wanted(1e-5), wanted(1e-6), strict=True):
+        found = getattr(asked, name).double()
+        torch.testing.assert_close(found, right, rtol=0, atol=tolerance)
+        assert (found - wrong)[:, :, 4:].abs().max() > 2 * tolerance
+
+
+def test_frames_that_are_alike_are_modulated_once(model: DiT) -> None:
+    conditions = batched([BOTH, BOTH.unconditioned()])
+    given = model.prepare(conditions, LATENTS)
+    assert given.alike is not None
+    rows, places = given.alike
+    assert len(rows) < 4 * LATENTS and places.shape == (4, LATENTS)
+    each = given.frames.flatten(0, 1)
+    assert torch.equal(each[rows][places.flatten()], each)
+    assert torch.equal(rows[places] // LATENTS, torch.arange(4)[:, None].expand(4, LATENTS))  # within an item
+    plainly = replace(given, alike=None)
+    x, t = torch.cat([X, X]), T.repeat(2)
+    torch.testing.assert_close(model.velocity(x, t, given), model.velocity(x, t, plainly), rtol=0, atol=1e-5)
+    assert distinct(torch.randn(2, 9, 4, generator=torch.Generator().manual_seed(0))) is None
 
 
 def test_unknown_and_missing_names_are_refused(theirs: dict[str, Tensor], model: DiT) -> None:

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from reasound.synthesis.accelerate import captured
 from reasound.synthesis.flow import guided, integrate, noise_for, noised, sampling_times, training_times
 
 
@@ -82,3 +83,11 @@ def test_progress_counts_steps():
     seen = []
     integrate(lambda x, t: x, torch.ones(1), sampling_times(3), progress=lambda *step: seen.append(step))
     assert seen == [(1, 3), (2, 3), (3, 3)]
+
+
+def test_without_a_gpu_nothing_is_recorded():
+    scale = 1.0
+    velocity = captured(lambda x, t: scale * x)
+    assert (velocity(torch.ones(2), torch.tensor(0.5)) == 1).all()
+    scale = 3.0  # a recording would not notice
+    assert (velocity(torch.ones(2), torch.tensor(0.5)) == 3).all()

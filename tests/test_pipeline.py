@@ -38,4 +38,4 @@ def test_a_model_that_is_not_there_is_one_sentence():
 def test_a_folder_without_a_model_is_one_sentence(tmp_path):
     with pytest.raises(UserError) as caught:
         Reasound(tmp_path).generator  # noqa: B018
-    assert "\n" not in str(caught.value) and "codec" in str(caught.value)
+    assert "\n" not in str(caught.value) and "is not the folder of a model" in str(caught.value)

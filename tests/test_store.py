@@ -1,10 +1,13 @@
 """Weights go in and come out the same, and whatever does not fit is named."""
 
+import hashlib
 import json
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import nn
 
 from reasound.checkpoints import store
@@ -97,3 +100,89 @@ def test_a_folder_without_a_model_is_refused(tmp_path):
     (tmp_path / "layer.safetensors").unlink()
     with pytest.raises(ValueError, match="cannot read the weights"):
         store.load(tmp_path, "layer", build)
+
+
+class Product(nn.Linear):
+    """A large model as `load` sees one: it can run in a lower precision."""
+
+    def lower(self, dtype):
+        self.weight.data = self.weight.data.to(dtype)
+
+
+def build_product(settings):
+    return Product(in_features=settings["width"], out_features=2)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_large_model_is_mapped_and_runs_in_the_precision_asked_for(saved, dtype):
+    folder, layer = saved
+    loaded = store.load(folder, "layer", build_product, dtype=dtype)
+    assert loaded.weight.dtype == dtype and loaded.bias.dtype == torch.float32
+    assert torch.equal(loaded.weight, layer.weight.to(dtype)) and torch.equal(loaded.bias, layer.bias)
+    assert not loaded.training and not loaded.weight.requires_grad
+    maps = Path("/proc/self/maps")
+    if dtype == torch.float32 and maps.exists():
+        assert str(folder / "layer.safetensors") in maps.read_text()
+
+
+def test_what_does_not_fit_a_large_model_is_named(tmp_path):
+    store.save(tmp_path, "layer", {"weight": torch.zeros(2, 3)}, Size())
+    with pytest.raises(ValueError, match="lacks the tensor 'bias'"):
+        store.load(tmp_path, "layer", build_product, dtype=torch.bfloat16)
+
+
+@pytest.mark.parametrize("keep", [0, 4, 40, -1])
+def test_a_large_file_that_is_cut_off_is_one_sentence(saved, keep):
+    folder, _ = saved
+    path = folder / "layer.safetensors"
+    path.write_bytes(path.read_bytes()[:keep])
+    with pytest.raises(ValueError, match=r"layer\.safetensors is damaged or cut off") as caught:
+        store.load(folder, "layer", build_product, dtype=torch.bfloat16)
+    assert "\n" not in str(caught.value)
+
+
+def test_each_tensor_has_its_own_precision_and_the_file_is_the_package_s(tmp_path):
+    tensors = {
+        "few": torch.tensor(3, dtype=torch.int8),
+        "odd": torch.randn(3, 5),
+        "turned": torch.randn(4, 6).t(),
+        "none": torch.zeros(0, 3),
+        "flags": torch.tensor([True, False]),
+        "exact": torch.randn(7, dtype=torch.float64),
+    }
+    dtypes = {name: tensor.dtype for name, tensor in tensors.items()} | {"odd": torch.bfloat16}
+    store.save(tmp_path, "layer", tensors, {}, dtypes=dtypes)
+    path = tmp_path / "layer.safetensors"
+    assert (8 + int.from_bytes(path.read_bytes()[:8], "little")) % store.ALIGNMENT == 0
+    for found in (load_file(path), store.mapped(path)):
+        assert {name: tensor.dtype for name, tensor in found.items()} == dtypes
+        assert all(torch.equal(found[name], tensor.to(dtypes[name])) for name, tensor in tensors.items())
+    config = json.loads((tmp_path / "config.json").read_text())
+    assert config["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest() == store.digest(path)
+
+
+def test_a_failed_save_leaves_what_was_there(saved, monkeypatch):
+    folder, layer = saved
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(store, "_write", full)
+    with pytest.raises(ValueError, match="no space left on device"):
+        store.save(folder, "layer", layer.state_dict(), Size())
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_verify_checks_tensors_and_hash(saved):
+    folder, layer = saved
+    store.verify(folder, "layer", build)
+    path = folder / "layer.safetensors"
+    raw = bytearray(path.read_bytes())
+    raw[-1] ^= 1
+    path.write_bytes(raw)
+    with pytest.raises(ValueError, match="is damaged: it is not the file that"):
+        store.verify(folder, "layer", build)
+    store.save(folder, "layer", {"weight": layer.weight}, Size())
+    with pytest.raises(ValueError, match="lacks the tensor 'bias'"):
+        store.verify(folder, "layer", build)

@@ -1,5 +1,7 @@
+import json
 import os
 from fractions import Fraction as F
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -56,6 +58,68 @@ def test_rounded_timestamps_do_not_show_a_frame_twice(tmp_path):
     pictures = [read_time(p) for _, p in clip.frames(30)]
     np.testing.assert_allclose(pictures, np.arange(30) / 30, atol=0.02)
     assert len({round(p, 2) for p in pictures}) == 30
+
+
+MAPS = json.loads((Path(__file__).parent / "golden" / "preproc.json").read_text())["fps_filter"]["maps"]
+
+
+def numbered(rate):
+    """Pictures that hold their number as ten black or white squares in a row."""
+
+    def picture(time, width, height):
+        bits = [int(round(time * rate)) >> i & 1 for i in range(10)]
+        return np.repeat(np.array(bits, np.uint8) * 255, 16)[None, :, None].repeat(16, 0).repeat(3, 2)
+
+    return picture
+
+
+def read_number(picture):
+    return sum(1 << i for i in range(10) if picture[:, 16 * i + 4 : 16 * i + 12].mean() > 128)
+
+
+@pytest.mark.parametrize("rate", sorted({name.split("->")[0] for name in MAPS}, key=F))
+def test_nearest_frames_are_those_of_the_fps_filter(tmp_path, rate):
+    count = MAPS[f"{rate}->8"]["n_in"]
+    path = clips.write(
+        tmp_path / "c.mp4", numbered(F(rate)), seconds=count / F(rate), fps=F(rate), size=(160, 16)
+    )
+    clip = Clip.open(path)
+    assert clip.frame_count == count
+    for out in (8, 25):
+        recorded = MAPS[f"{rate}->{out}"]["idx"]
+        seen = [read_number(p) for _, p in clip.frames(out, nearest=True, count=9 * out)]
+        # FFmpeg drops up to three frames at the end; the last one stays on screen here.
+        assert seen[: len(recorded)] == recorded
+        assert len(seen) == 9 * out and seen == sorted(seen) and seen[-1] <= count - 1
+
+
+def test_nearest_frames_follow_real_timestamps(tmp_path):
+    # At 8 a second the pictures change half-way, at 1/16, 3/16, ... s: a frame that comes just then is too late.
+    times = [F(0), F(1, 16) - F(1, 1000), F(3, 16), F(2, 5), F(7, 10), F(7, 10) + F(1, 30), F(1)]
+    clip = Clip.open(clips.write(tmp_path / "vfr.mp4", clips.counter, times=times, seconds=F(5, 4)))
+    for rate in (8, 25):
+        seen = [read_time(picture) for _, picture in clip.frames(rate, nearest=True)]
+        expected = [max(t for t in times if t < (k + F(1, 2)) / rate) for k in range(int(F(5, 4) * rate))]
+        np.testing.assert_allclose(seen, [round(float(t), 2) for t in expected], atol=0.012)
+
+
+def test_a_count_holds_the_last_frame_of_the_part(tmp_path):
+    whole = Clip.open(clips.write(tmp_path / "c.mp4", clips.counter, seconds=2, fps=10))
+    for nearest in (False, True):
+        seen = list(whole.cut(0.5, 1).frames(10, nearest=nearest, count=8))
+        np.testing.assert_allclose([t for t, _ in seen], np.arange(8) / 10)
+        np.testing.assert_allclose(
+            [read_time(p) for _, p in seen], [0.5, 0.6, 0.7, 0.8, 0.9, 0.9, 0.9, 0.9], atol=0.012
+        )
+        assert seen[4][1] is seen[7][1]
+        assert len(list(whole.frames(10, nearest=nearest, count=3))) == 3
+
+
+@pytest.mark.parametrize("asked", [{"nearest": True}, {"count": 3}, {"rate": 8, "count": 0}])
+def test_a_choice_of_frames_that_makes_no_sense_is_refused(tmp_path, asked):
+    clip = Clip.open(clips.write(tmp_path / "c.mp4", seconds=0.2, size=(32, 32)))
+    with pytest.raises(ValueError, match="give one|at least 1"):
+        next(clip.frames(**asked))
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import sys
-import time
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from reasound import __version__
+from reasound import __version__, models_cli
+from reasound.console import RELEASED_SHARES, Debug, Json, choose, notes, page, show_json, stages
 from reasound.errors import UserError
-from reasound.pipeline import GUIDANCE, LOUDNESS, PEAK, RENDERERS, STEPS
+from reasound.machine import DEVICES, PRECISIONS
+from reasound.pipeline import GUIDANCE, LOUDNESS, PEAK, RELEASED_GUIDANCE, RENDERERS, STEPS
 
 if TYPE_CHECKING:
     from reasound.plan import Plan
@@ -33,11 +28,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-notes = Console(stderr=True)
-page = Console()
-
-Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout, nothing else.")]
-Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+app.add_typer(models_cli.app)
 ClipPath = Annotated[Path, typer.Argument(help="A video file.", show_default=False)]
 
 
@@ -51,11 +42,23 @@ def foley(
     caption: Annotated[str, typer.Option(help="What you know of the scene, in words.")] = "",
     avoid: Annotated[str, typer.Option(help="What must not be heard; commas between.")] = "",
     plan: Annotated[Path | None, typer.Option(help="A plan.json to follow instead of our reasoning.")] = None,
-    model: Annotated[str, typer.Option(help="pocket, or the folder of a model.")] = "pocket",
+    model: Annotated[str, typer.Option(help="pocket, thinksound, or the folder of a model.")] = "pocket",
+    precision: Annotated[
+        str, typer.Option(help="Of thinksound: fp32, bf16, or auto: bf16 where it is fast.")
+    ] = "auto",
+    device: Annotated[
+        str, typer.Option(help="Of thinksound: cpu, cuda, mps, or auto: a graphics card if there is one.")
+    ] = "auto",
     renderer: Annotated[str, typer.Option(help="library, model or auto: who makes the sound.")] = "auto",
     seed: Annotated[int, typer.Option(help="The same seed gives the same sound.")] = 0,
     steps: Annotated[int, typer.Option(help="Steps of the audio model.")] = STEPS,
-    guidance: Annotated[float, typer.Option(help="How closely the audio model follows the plan.")] = GUIDANCE,
+    guidance: Annotated[
+        float | None,
+        typer.Option(
+            help=f"How closely the audio model follows the plan; {GUIDANCE:g}, thinksound {RELEASED_GUIDANCE:g}.",
+            show_default=False,
+        ),
+    ] = None,
     loudness: Annotated[
         float | None,
         typer.Option(
@@ -74,11 +77,13 @@ def foley(
     """Give a clip its soundscape: writes OUT.mp4 and OUT.take/."""
     from reasound.take import Output
 
-    _choose("--renderer", renderer, RENDERERS)
-    _choose("--original", original, ("drop", "under", "keep"))
+    choose("--renderer", renderer, RENDERERS)
+    choose("--original", original, ("drop", "under", "keep"))
     _between("--seed", seed, 0, 2**63 - 1)
     _between("--steps", steps, 1, 1000)
-    _between("--guidance", guidance, 0, 50)
+    _between("--guidance", GUIDANCE if guidance is None else guidance, 0, 50)
+    choose("--precision", precision, PRECISIONS)
+    choose("--device", device, DEVICES)
     _between("--loudness", LOUDNESS if loudness is None else loudness, -70, 0)
     _between("--peak", peak, -40, 0)
     output = Output.named(out or Path(f"{clip.stem}-foley"))
@@ -92,8 +97,11 @@ def foley(
 
         opened = Clip.open(clip)
         check(opened, output.video, original)
+        engine = Reasound(model, precision, device)  # type: ignore[arg-type]
+        if engine.released is not None:
+            report.shares = RELEASED_SHARES
         take = make(
-            Reasound(model),
+            engine,
             opened,
             caption=caption,
             avoid=_words(avoid),
@@ -111,7 +119,7 @@ def foley(
         take.save(output, opened, force)
         report("writing", 1.0)
     if as_json:
-        _json(
+        show_json(
             {"video": str(output.video), "take": str(output.take), "samples": take.audio.shape[1]}
             | {"seconds": report.timings(), "plan": take.plan.to_dict()}
             | take.describe()
@@ -137,7 +145,7 @@ def plan(
         features = engine.perceive(Clip.open(clip), report)
         made = engine.reason(features, caption, _words(avoid), report)
     if as_json:
-        _json(made.to_dict())
+        show_json(made.to_dict())
     else:
         show_plan(made)
 
@@ -159,7 +167,7 @@ def picture(
         raise UserError(f"{out} exists already; choose another name with -o or replace it with --force")
     pictures.save(pictures.of_folder(take), out)
     if as_json:
-        _json({"picture": str(out)})
+        show_json({"picture": str(out)})
     else:
         page.print(str(out), highlight=False)
 
@@ -172,7 +180,7 @@ def doctor(as_json: Json = False, debug: Debug = False) -> None:
     with stages() as report:
         found = examine(report)
     if as_json:
-        _json(found)
+        show_json(found)
     else:
         for name, value in found.items():
             rows = value.items() if isinstance(value, dict) else [("", value)]
@@ -223,65 +231,13 @@ def show_take(take: Take, output: Output, seconds: float) -> None:
     page.print(f"[bold]{output.take}/[/]  plan.json, mix.wav, layers/", highlight=False)
 
 
-@dataclass
-class Stages:
-    """Progress on stderr: which stage runs, how far it is, how long the rest will take."""
-
-    bar: Progress
-    started: float = field(default_factory=time.monotonic)
-    spans: dict[str, list[float]] = field(default_factory=dict)
-
-    SHARES = {"watching": 50, "reasoning": 5, "placing": 15, "generating": 20, "mixing": 5, "writing": 5}
-    """How much of a usual run each stage takes, in percent."""
-
-    def __post_init__(self) -> None:
-        self.task = self.bar.add_task("loading", total=100)
-
-    def __call__(self, stage: str, done: float) -> None:
-        now = time.monotonic()
-        span = self.spans.setdefault(stage, [now, now])
-        span[1] = now
-        before = 0
-        for name, share in self.SHARES.items():
-            if name == stage:
-                break
-            before += share
-        self.bar.update(self.task, description=stage, completed=before + done * self.SHARES.get(stage, 0))
-
-    @property
-    def total(self) -> float:
-        return time.monotonic() - self.started
-
-    def timings(self) -> dict[str, float]:
-        """Seconds by stage, and in all."""
-        return {name: round(b - a, 3) for name, (a, b) in self.spans.items()} | {
-            "total": round(self.total, 3)
-        }
-
-
-@contextmanager
-def stages() -> Iterator[Stages]:
-    columns = TextColumn("{task.description:<10}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn()
-    with Progress(*columns, console=notes, transient=True, disable=not notes.is_terminal) as bar:
-        yield Stages(bar)
-
-
 def _words(text: str) -> list[str]:
     return [word.strip() for word in text.split(",") if word.strip()]
-
-
-def _choose(option: str, value: str, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        raise UserError(f"{option} must be one of {', '.join(allowed)}, not {value!r}")
 
 
 def _between(option: str, value: float, low: float, high: float) -> None:
     if not low <= value <= high:
         raise UserError(f"{option} must be between {low:g} and {high:g}, not {value:g}")
-
-
-def _json(value: dict[str, Any]) -> None:
-    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
 def _stop(number: int, frame: object) -> None:
@@ -307,7 +263,7 @@ def main(arguments: list[str] | None = None) -> None:
     if message:
         notes.print(f"reasound: {message}", style="red", highlight=False, markup=False, soft_wrap=True)
         if "--json" in arguments:
-            _json({"error": message})
+            show_json({"error": message})
     sys.exit(code)
 
 

@@ -10,7 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from reasound import __version__
+from reasound import __version__, machine
 from reasound.checkpoints import catalog
 from reasound.errors import UserError
 from reasound.pipeline import Reasound, Report
@@ -34,20 +34,48 @@ def examine(report: Report) -> dict[str, Any]:
     }
     if complete:
         found["self-test"] = _self_test(report)
+    found["thinksound"] = _thinksound()
+    return found
+
+
+def _thinksound() -> dict[str, str]:
+    """Are the released weights here, do they fit, and how long would they take?"""
+    from reasound.synthesis.thinksound import WORK, needs
+
+    on = machine.device()
+    dtype = machine.precision("auto", on)
+    name = "bf16" if dtype.itemsize == 2 else "fp32"
+    found, folder = {}, None
+    try:
+        folder = catalog.thinksound("thinksound")
+        found["weights"] = f"{_size(folder) / 1e9:.1f} GB in {folder}"
+    except UserError as error:
+        found["weights"] = str(error)
+    wanted, free = needs(dtype, folder), machine.free_memory(on)
+    part = max(wanted, key=lambda each: wanted[each])
+    fits = "fits" if wanted[part] < free else "does not fit"
+    found["memory"] = (
+        f"{fits} on {on.type} in {name}: at most {wanted[part] / 2**30:.1f} GiB at once ({part}), "
+        f"{free / 2**30:.1f} GiB are free"
+    )
+    rate = machine.matrix_rate(dtype, on) / 1e12
+    found["speed"] = (
+        f"about {sum(WORK.values()) / (0.8 * rate):.0f} s for 9 s of sound: "
+        f"{sum(WORK.values()):.0f} TFLOP, matrix products run at {rate:.2f} TFLOP/s"
+    )
     return found
 
 
 def _devices() -> dict[str, Any]:
+    import psutil
     import torch
 
     threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     found: dict[str, Any] = {"cores": threads, "cuda": "none", "apple gpu": torch.backends.mps.is_available()}
     if torch.cuda.is_available():
         found["cuda"] = torch.cuda.get_device_name(0)
-    if hasattr(os, "sysconf") and "SC_AVPHYS_PAGES" in os.sysconf_names:
-        page = os.sysconf("SC_PAGE_SIZE")
-        found["memory"] = f"{os.sysconf('SC_PHYS_PAGES') * page / 2**30:.1f} GiB"
-        found["memory free"] = f"{os.sysconf('SC_AVPHYS_PAGES') * page / 2**30:.1f} GiB"
+    found["memory"] = f"{psutil.virtual_memory().total / 2**30:.1f} GiB"
+    found["memory free"] = f"{machine.free_memory(torch.device('cpu')) / 2**30:.1f} GiB"
     return found
 
 

@@ -10,7 +10,9 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from reasound.checkpoints import catalog
 from reasound.errors import UserError
+from reasound.machine import Precision
 from reasound.plan import Plan
 from reasound.take import Layer
 
@@ -23,13 +25,16 @@ if TYPE_CHECKING:
     from reasound.reasoning.reasoner import Reasoner
     from reasound.synthesis.library import LibraryRenderer
     from reasound.synthesis.model import ModelRenderer
+    from reasound.synthesis.thinksound import ThinkSound
 
 Renderer = Literal["library", "model", "auto"]
 RENDERERS: tuple[Renderer, ...] = ("library", "model", "auto")
 Report = Callable[[str, float], None]
 """Called with the name of a stage and how much of it is done, 0 to 1."""
 
-STEPS, GUIDANCE = 24, 3.0
+STEPS = 24
+GUIDANCE, RELEASED_GUIDANCE = 3.0, 5.0
+"""Pocket's, and what the released code always uses."""
 LOUDNESS, PEAK = -23.0, -1.0
 """EBU R128: LUFS and dBTP."""
 
@@ -41,11 +46,26 @@ def quiet(stage: str, done: float) -> None:
 class Reasound:
     """One set of models. They load when first needed and stay loaded."""
 
-    def __init__(self, model: str | Path = "pocket") -> None:
-        """`model`: "pocket", or a folder with the audio model in our format."""
+    def __init__(
+        self, model: str | Path = "pocket", precision: Precision = "auto", device: str = "auto"
+    ) -> None:
+        """`model`: "pocket", "thinksound", or the folder of a model of either kind in our format.
+
+        `precision` and `device` are for thinksound; "auto" takes the graphics card if there is one, and bfloat16 where
+        that is fast. Pocket runs in float32 on the CPU. UserError for what this machine has not.
+        """
         self.model = str(model)
-        if self.model != "pocket" and not Path(model).is_dir():
-            raise UserError(f"there is no model {self.model!r}: use 'pocket' or the folder of a model")
+        self.precision, self.device = "fp32", "cpu"
+        self.released: ThinkSound | None = None
+        if self.model != "pocket" and catalog.kind_of(model) == "thinksound":
+            from reasound.synthesis.thinksound import ThinkSound
+
+            self.released = ThinkSound.open(catalog.thinksound(model), precision, device)
+            self.precision, self.device = self.released.precision, self.released.device.type
+        elif (precision, device) != ("auto", "auto"):
+            raise UserError(
+                "pocket runs in fp32 on the CPU; --precision and --device are for --model thinksound"
+            )
 
     @cached_property
     def labels(self) -> Labels:
@@ -84,6 +104,9 @@ class Reasound:
         report("watching", 0.0)
         features = watch(clip, self.labels)
         report("watching", 1.0)
+        if self.released is not None:
+            report("encoding", 0.0)
+            features = self.released.see(clip, features, lambda done: report("encoding", done))
         return features
 
     def reason(
@@ -103,10 +126,14 @@ class Reasound:
         features: Features | None = None,
         renderer: Renderer = "auto",
         steps: int = STEPS,
-        guidance: float = GUIDANCE,
+        guidance: float | None = None,
         report: Report = quiet,
     ) -> list[Layer]:
-        """One layer for every event and ambience, in the order of the plan; each is [2, samples(seconds)]."""
+        """One layer for every event and ambience, in the order of the plan; each is [2, samples(seconds)]. ThinkSound
+        makes one layer of the whole plan. Without a `guidance` it is the model's usual one."""
+        guidance = self.guidance if guidance is None else guidance
+        if self.released is not None:
+            return self._whole(plan, seconds, seed, features, renderer, steps, guidance, report)
         ids = [e.id for e in plan.events] + [a.id for a in plan.ambience]
         generated = set(ids) if renderer == "model" else set()
         if renderer == "auto":
@@ -127,6 +154,37 @@ class Reasound:
                 progress=lambda done: report("generating", done),
             )
         return sorted(layers, key=lambda layer: ids.index(layer.events[0]))
+
+    @property
+    def guidance(self) -> float:
+        """How closely the model usually follows its conditions."""
+        return GUIDANCE if self.released is None else RELEASED_GUIDANCE
+
+    def _whole(
+        self,
+        plan: Plan,
+        seconds: Fraction,
+        seed: int,
+        features: Features | None,
+        renderer: Renderer,
+        steps: int,
+        guidance: float,
+        report: Report,
+    ) -> list[Layer]:
+        assert self.released is not None
+        if renderer == "library":
+            raise UserError("--renderer library places recordings and uses no model; leave out --model")
+        if features is None:
+            raise UserError("thinksound makes the sound of a clip from its picture; perceive the clip first")
+        return self.released.render(
+            plan,
+            seconds,
+            seed,
+            features,
+            steps=steps,
+            guidance=guidance,
+            progress=lambda done: report("generating", done),
+        )
 
     def mix(self, layers: Sequence[Layer], loudness: float, peak: float, report: Report = quiet) -> Mastered:
         """Sum of the layers at the loudness that was asked for; the stems are scaled with it."""

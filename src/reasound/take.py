@@ -104,6 +104,8 @@ class Settings:
     guidance: float
     caption: str = ""
     avoid: tuple[str, ...] = ()
+    precision: str = "fp32"
+    device: str = "cpu"
 
 
 @dataclass(frozen=True)

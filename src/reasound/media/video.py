@@ -6,6 +6,7 @@ from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from math import ceil, floor
 from pathlib import Path
 from typing import cast
 
@@ -164,33 +165,51 @@ class Clip:
         return np.array([max(0.0, float((stamp - first) * self.time_base)) for stamp in self._shown()])
 
     def frames(
-        self, rate: float | Fraction | None = None, width: int | None = None
+        self,
+        rate: float | Fraction | None = None,
+        width: int | None = None,
+        *,
+        nearest: bool = False,
+        count: int | None = None,
     ) -> Iterator[tuple[float, Picture]]:
         """(time, picture [H, W, 3]): what is on screen at 0, 1/rate, 2/rate, ... seconds; int(seconds * rate)
         pictures, at least one. Without a rate: every frame at its own time.
 
+        `nearest` gives each frame to the time nearest to its own, and of several the last: what is on screen just
+        before (k + 1/2)/rate. That is the rule of FFmpeg's fps filter, on the file's timestamps as they are.
+        `count` asks for so many pictures instead; the last frame stays on screen after the end.
         `width` scales down to at most that many pixels across and keeps the shape. A timestamp counts as
         reached half a tick early, because files round it to a tick (1 ms in Matroska). Where a frame is
         damaged the one before it stays on screen. A frame that is shown twice is the same array twice.
         """
         if rate is None:
-            asked = list(zip(self.times().tolist(), map(Fraction, self._shown()), strict=True))
+            if nearest or count is not None:
+                raise ValueError("frames can be chosen only at a rate; give one")
+            asked = list(zip(self.times().tolist(), self._shown(), strict=True))
         else:
             if rate <= 0:
                 raise ValueError(
                     f"frames at a rate of {float(rate):g} per second cannot be given; ask for more than 0"
                 )
             step = 1 / Fraction(rate)
-            half = Fraction(1, 2)
-            asked = [
-                (float(k * step), self.stamps[0] + (self.start + k * step) / self.time_base + half)
-                for k in range(max(1, int(self.seconds / step)))
-            ]
+            if count is None:
+                count = max(1, int(self.seconds / step))
+            if count < 1:
+                raise ValueError(f"{count} frames cannot be given; ask for at least 1")
+            begin = self.stamps[0] + self.start / self.time_base
+            last = ceil(begin + self.seconds / self.time_base) - 1  # later frames belong to the next part
+            asked = []  # time, and the latest stamp that is on screen then
+            for k in range(count):
+                if nearest:
+                    latest = ceil(begin + (k + Fraction(1, 2)) * step / self.time_base) - 1
+                else:
+                    latest = floor(begin + k * step / self.time_base + Fraction(1, 2))
+                asked.append((float(k * step), min(latest, last)))
         size = self._size(width)
         done = 0
         held: VideoFrame | None = None
         picture: Picture | None = None
-        for stamp, frame in self._decode(int(asked[0][1])):
+        for stamp, frame in self._decode(asked[0][1]):
             while held is not None and stamp > asked[done][1]:
                 picture = self._picture(held, size) if picture is None else picture
                 yield asked[done][0], picture

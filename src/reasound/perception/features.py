@@ -87,3 +87,5 @@ class Features:
     motion: Motion
     sync: Floats  # [Ts, Ds] motion statistics that the audio model attends to
     shots: tuple[Shot, ...]
+    metaclip: Floats | None = None  # [Tv, 1024] what ThinkSound's encoders saw, where they were asked
+    synchformer: Floats | None = None  # [Ts, 768]

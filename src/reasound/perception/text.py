@@ -1,14 +1,19 @@
-"""What do words mean: all-MiniLM-L6-v2, a small sentence encoder, frozen.
+"""What do words mean: all-MiniLM-L6-v2, a small sentence encoder, and T5 v1.1 XL, a large reader; both frozen.
 
-A BERT of six layers (Wang et al. 2020, arXiv 2002.10957) tuned for sentence similarity (Reimers & Gurevych 2019,
-arXiv 1908.10084). The weights are int8 with one scale a row, made by recipes/convert_pocket_encoders.py.
+MiniLM is a BERT of six layers (Wang et al. 2020, arXiv 2002.10957) tuned for sentence similarity (Reimers & Gurevych
+2019, arXiv 1908.10084). The weights are int8 with one scale a row, made by recipes/convert_pocket_encoders.py.
+
+T5's encoder (Raffel et al. 2020, arXiv 1910.10683; gated as in Shazeer 2020, arXiv 2002.05202) reads the chain of
+thought for the released ThinkSound model. Its weights are mapped from a converted folder (`checkpoints/encoders.py`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,8 +22,9 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
-from reasound.checkpoints import store
+from reasound.checkpoints import encoders, store
 from reasound.checkpoints.catalog import pocket
+from reasound.errors import UserError
 
 Floats = NDArray[np.float32]
 Bools = NDArray[np.bool_]
@@ -168,3 +174,102 @@ def _read(folder: Path) -> MiniLM:
         if isinstance(part, Int8Linear):
             part.widen()
     return MiniLM(network, Tokenizer.from_file(str(folder / "tokenizer.json")))
+
+
+class T5:
+    """States of the tokens of a chain of thought. Make one with `T5.load(folder)`."""
+
+    def __init__(self, network: T5Encoder, tokenizer: Tokenizer) -> None:
+        self.network = network
+        self.tokenizer = tokenizer
+
+    @classmethod
+    def load(cls, folder: Path, dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu") -> T5:
+        """From a converted folder. UserError for what is no such folder.
+
+        With the file's own precision on the CPU weights are mapped: loading takes no time, and memory only as the
+        network works. bfloat16 computes in bfloat16, float32 in float32.
+        """
+        config = encoders.read_config(folder, "t5")
+        try:
+            with torch.device("meta"):
+                network = T5Encoder(config)
+            pad = config["pad_token_id"]
+        except KeyError as error:
+            raise UserError(f"{folder}/config.json lacks {error}; convert the model again") from error
+        encoders.fill(network, folder, "t5", dtype, device)
+        return cls(network, encoders.read_tokenizer(folder, pad))
+
+    @torch.inference_mode()
+    def read(self, texts: Sequence[str]) -> Tensor:
+        """Texts -> the states of all 77 tokens after the last norm [B, 77, 2048], float32, on the network's device.
+
+        Longer texts are cut, their end stays; shorter ones are padded. What stands for padding reads the text too.
+        """
+        return self.network(*encoders.token_ids(self.tokenizer, texts))
+
+
+class T5Encoder(nn.Module):
+    """Token ids [B, T] and which of them are text [B, T] -> states [B, T, D]."""
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        super().__init__()
+        width, eps = config["d_model"], config["layer_norm_epsilon"]
+        self.far = config["relative_attention_max_distance"]
+        self.words = nn.Embedding(config["vocab_size"], width)
+        self.near = nn.Parameter(torch.empty(config["relative_attention_num_buckets"], config["num_heads"]))
+        self.layers = nn.ModuleList(T5Layer(config) for _ in range(config["num_layers"]))
+        self.last_norm = nn.RMSNorm(width, eps)
+
+    def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
+        device = self.near.device
+        place = torch.arange(ids.shape[1], device=device)
+        group = distance_group(place - place[:, None], len(self.near), self.far)  # [T, T] key minus query
+        bias = self.near[group].permute(2, 0, 1)  # [H, T, T]
+        bias = torch.where(mask.to(device)[:, None, None], bias, -math.inf)  # [B, H, T, T]
+        x = self.words(ids.to(device)).float()
+        for layer in self.layers:
+            x = layer(x, bias)
+        return self.last_norm(x)
+
+
+class T5Layer(nn.Module):
+    """Norms come before, nothing has a bias. The sums are float32 [B, T, D]: too large for bfloat16."""
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        super().__init__()
+        width, hidden, eps = config["d_model"], config["d_ff"], config["layer_norm_epsilon"]
+        self.heads = config["num_heads"]
+        inner = self.heads * config["d_kv"]
+        self.attend_norm = nn.RMSNorm(width, eps)
+        self.query, self.key, self.value = (nn.Linear(width, inner, bias=False) for _ in range(3))
+        self.attend_out = nn.Linear(inner, width, bias=False)
+        self.think_norm = nn.RMSNorm(width, eps)
+        self.think_gate, self.think_in = (nn.Linear(width, hidden, bias=False) for _ in range(2))
+        self.think_out = nn.Linear(hidden, width, bias=False)
+
+    def forward(self, x: Tensor, bias: Tensor) -> Tensor:
+        dtype = self.query.weight.dtype
+        y = self.attend_norm(x).to(dtype)
+        # Scores are not scaled down here, so they are large; 77 tokens make float32 cheap.
+        query, key, value = (
+            part(y).unflatten(-1, (self.heads, -1)).transpose(1, 2).float()  # [B, H, T, D / H]
+            for part in (self.query, self.key, self.value)
+        )
+        y = F.scaled_dot_product_attention(query, key, value, attn_mask=bias, scale=1.0)
+        x = x + self.attend_out(y.transpose(1, 2).flatten(2).to(dtype))
+        y = self.think_norm(x).to(dtype)
+        return x + self.think_out(F.gelu(self.think_gate(y), approximate="tanh") * self.think_in(y))
+
+
+def distance_group(distance: Tensor, groups: int, far: int) -> Tensor:
+    """Which of the learned biases a distance in tokens (key minus query) gets.
+
+    Half of the groups are for keys before the query, half for those after. In each half the first half are single
+    steps, and the others widen evenly on a logarithmic scale up to `far`.
+    """
+    half = groups // 2
+    exact = half // 2
+    steps = distance.abs()
+    wide = exact + (torch.log(steps.clamp(min=exact) / exact) / math.log(far / exact) * (half - exact)).long()
+    return (distance > 0) * half + torch.where(steps < exact, steps, wide.clamp(max=half - 1))

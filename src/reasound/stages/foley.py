@@ -10,7 +10,7 @@ import numpy as np
 
 from reasound import __version__
 from reasound.errors import UserError
-from reasound.pipeline import GUIDANCE, LOUDNESS, PEAK, STEPS, Reasound, Renderer, Report, quiet
+from reasound.pipeline import LOUDNESS, PEAK, STEPS, Reasound, Renderer, Report, quiet
 from reasound.plan import Plan
 from reasound.take import Mix, Settings, Source, Take
 from reasound.timeline import samples
@@ -29,7 +29,7 @@ def foley(
     renderer: Renderer = "auto",
     seed: int = 0,
     steps: int = STEPS,
-    guidance: float = GUIDANCE,
+    guidance: float | None = None,
     loudness: float | None = None,
     peak: float = PEAK,
     original: Literal["drop", "keep", "under"] = "drop",
@@ -39,8 +39,10 @@ def foley(
 
     A `plan` that a person wrote or edited takes the place of our own reasoning; it must be as long as the
     clip to within a video frame or so (50 ms). Without a `loudness` (LUFS) the mix comes to -23; only where nothing
-    but a quiet ambience is planned it stays as far below that as the plan says.
+    but a quiet ambience is planned it stays as far below that as the plan says. Without a `guidance` it is the model's
+    usual one.
     """
+    guidance = engine.guidance if guidance is None else guidance
     features = engine.perceive(clip, report)
     if plan is None:
         plan = engine.reason(features, caption, avoid, report)
@@ -58,7 +60,18 @@ def foley(
         layers=tuple(mastered.layers),
         audio=audio,
         mix=Mix(target, peak, mastered.loudness, mastered.true_peak, original),
-        settings=Settings(__version__, engine.model, renderer, seed, steps, guidance, caption, tuple(avoid)),
+        settings=Settings(
+            version=__version__,
+            model=engine.model,
+            renderer=renderer,
+            seed=seed,
+            steps=steps,
+            guidance=guidance,
+            caption=caption,
+            avoid=tuple(avoid),
+            precision=engine.precision,
+            device=engine.device,
+        ),
     )
 
 

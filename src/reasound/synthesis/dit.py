@@ -14,7 +14,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from reasound.synthesis.blocks import Conv, GatedMLP, JointBlock, SoloBlock, modulated
+from reasound.synthesis.accelerate import Packed
+from reasound.synthesis.blocks import (
+    Condition,
+    Conv,
+    GatedMLP,
+    JointBlock,
+    Linear,
+    SoloBlock,
+    kept,
+    modulated,
+)
 from reasound.synthesis.conditions import MASKS, TIMELINE_EXTRAS, Conditions
 from reasound.synthesis.rope import angles
 
@@ -88,9 +98,11 @@ class Prepared:
     text: Tensor  # [B, Tw, D]
     mask: Tensor | None  # [B, 1, 1, L + Tv + Tw], False where a word is padding
     frames: Tensor  # [B, L, D]  what moves and what the timeline asks for, in each latent frame
+    alike: tuple[Tensor, Tensor] | None  # as `distinct` has it, where many frames are the same
     whole: Tensor  # [B, D]  the clip in one vector
     context: Tensor | None  # [B, L, C + masks]
     turns: tuple[Tensor, Tensor]  # rotary tables of latents and of visual tokens
+    frequencies: Tensor  # [D / 2]  of the time embedding
 
 
 class Embed(nn.Sequential):
@@ -108,32 +120,37 @@ class TimeEmbed(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
         self.width = width
-        self.mlp = nn.Sequential(nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width))
+        self.mlp = nn.Sequential(Linear(width, width), nn.SiLU(), Linear(width, width))
         for parameter in self.mlp.parameters():
             nn.init.normal_(parameter, std=0.02 if parameter.ndim > 1 else 0.0)
 
-    def frequencies(self, device: torch.device) -> Tensor:
-        """[D / 2] in exactly this order of float32 operations: one unit in the last place is audible in the flow."""
-        power = 10_000 ** (torch.arange(0, self.width, 2, dtype=torch.float32, device=device) / self.width)
+    def frequencies(self) -> Tensor:
+        """[D / 2] in exactly this order of float32 operations, on the CPU whatever the device: one unit in the last
+        place is audible in the flow."""
+        power = 10_000 ** (torch.arange(0, self.width, 2, dtype=torch.float32) / self.width)
         return (1.0 / power) * 10_000
 
-    def forward(self, t: Tensor) -> Tensor:
-        """[B] -> [B, D]."""
-        phase = t.float()[:, None] * self.frequencies(t.device)
-        embedded: Tensor = self.mlp(torch.cat([phase.cos(), phase.sin()], -1))
+    def waves(self, t: Tensor, frequencies: Tensor) -> Tensor:
+        """t [B] -> [B, D] float32, on the frequencies' device."""
+        phase = t.to(frequencies.device, torch.float32)[:, None] * frequencies
+        return torch.cat([phase.cos(), phase.sin()], -1)
+
+    def forward(self, waves: Tensor) -> Tensor:
+        """[B, D] -> [B, D]."""
+        embedded: Tensor = self.mlp(waves)
         return embedded
 
 
 class Final(nn.Module):
     def __init__(self, config: DiTConfig) -> None:
         super().__init__()
-        self.modulate = nn.Linear(config.width, 2 * config.width)
+        self.modulate = Linear(config.width, 2 * config.width)
         self.out = Conv(config.width, config.latent, 7)
         for parameter in (*self.modulate.parameters(), *self.out.parameters()):
             nn.init.zeros_(parameter)
 
-    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
-        shift, scale = self.modulate(condition).chunk(2, dim=-1)
+    def forward(self, x: Tensor, condition: Condition) -> Tensor:
+        shift, scale = condition.through(self.modulate).chunk(2, dim=-1)
         out: Tensor = self.out(modulated(x, shift, scale))
         return out
 
@@ -144,6 +161,21 @@ def upsampled(x: Tensor, length: int) -> Tensor:
     ratio = torch.tensor(x.shape[1] / length, dtype=torch.float32)
     index = ((torch.arange(length, dtype=torch.float32) + 0.5) * ratio).long().clamp(max=x.shape[1] - 1)
     return x[:, index.to(x.device)]
+
+
+def distinct(x: Tensor) -> tuple[Tensor, Tensor] | None:
+    """Where many rows of float32 x [B, T, D] are the same to the bit within their item: the place among B * T of one
+    of each kind [R], and the kind of each row [B, T]. None where few are.
+
+    Where nothing is seen the motion is periodic, and half of what guidance asks for is such."""
+    count = x.shape[0] * x.shape[1]
+    items = torch.arange(len(x), dtype=torch.int32).repeat_interleave(x.shape[1])
+    bits = torch.cat([items[:, None], x.flatten(0, 1).contiguous().view(torch.int32)], 1)
+    kinds, kind = torch.unique(bits, dim=0, return_inverse=True)
+    if len(kinds) > 0.8 * count:
+        return None
+    first = torch.empty(len(kinds), dtype=torch.long).scatter_(0, kind, torch.arange(count))
+    return first, kind.view(x.shape[:2])
 
 
 def limited(x: Tensor) -> Tensor:
@@ -165,8 +197,8 @@ class DiT(nn.Module):
         self.sync_in = Embed(c.sync, c, 7, 3)
         self.text_in = Embed(c.reasoning, c, 1, 1)
         self.timeline_in = Embed(c.timeline + TIMELINE_EXTRAS, c, 7, 3) if c.timeline else None
-        self.visual_whole = nn.Linear(c.width, c.width)
-        self.text_whole = nn.Linear(c.caption, c.width)
+        self.visual_whole = Linear(c.width, c.width)
+        self.text_whole = Linear(c.caption, c.width)
         self.whole = GatedMLP(c.width, c.inner, 1)
         self.time = TimeEmbed(c.width)
         self.joint = nn.ModuleList(
@@ -186,6 +218,19 @@ class DiT(nn.Module):
         )
         self.sync_place = nn.Parameter(torch.zeros(c.sync_period, c.sync)) if c.sync_period > 1 else None
 
+    def lower(self, dtype: torch.dtype) -> None:
+        """Run in this precision from now on, in place, without derivatives for the weights.
+
+        Float32, or bfloat16 (float16 on a GPU) for the weights of matrix products. What decides the time, norms, gains
+        and what the learned empty features are stays float32, and so do x, t and the sums over layers."""
+        exact = set(self.time.modules())
+        for module in self.modules():
+            if isinstance(module, Packed):
+                module.lower(torch.float32 if module in exact else dtype)
+            else:
+                for name, parameter in list(module.named_parameters(recurse=False)):
+                    setattr(module, name, nn.Parameter(parameter.detach().float(), requires_grad=False))
+
     def forward(self, x: Tensor, t: Tensor, conditions: Conditions) -> Tensor:
         """Noisy latents [B, C, L] at times t [B] -> velocity [B, C, L]."""
         return self.velocity(x, t, self.prepare(conditions, x.shape[2]))
@@ -195,18 +240,24 @@ class DiT(nn.Module):
         h = x.transpose(1, 2)  # [B, L, C]
         if given.context is not None:
             h = torch.cat([h, given.context], -1)
-        h = self.latent_in(h)  # [B, L, D]
-        whole = (self.time(t.expand(len(x))) + given.whole)[:, None]  # [B, 1, D]
-        frames = F.silu(whole + given.frames)  # [B, L, D]
-        whole = F.silu(whole)
+        h = kept(self.latent_in(h))  # [B, L, D]
+        waves = self.time.waves(t.expand(len(x)), given.frequencies).to(x.device)
+        whole = (self.time(waves) + given.whole)[:, None]  # [B, 1, D]
+        frames = whole + given.frames  # [B, L, D]
+        if given.alike is None:
+            moving = Condition(F.silu(frames))
+        else:
+            rows, places = given.alike
+            moving = Condition(F.silu(frames.flatten(0, 1).index_select(0, rows)), places)
+        still = Condition(F.silu(whole))
         streams, turns = (h, given.visual, given.text), (*given.turns, None)
         for joint in self.joint:
-            streams = joint(streams, (frames, whole, whole), turns, given.mask)
+            streams = joint(streams, (moving, still, still), turns, given.mask)
         h = streams[0]
         for solo in self.solo:
-            h = solo(h, frames, given.turns[0])
-        velocity: Tensor = self.final(h, frames)
-        return velocity.transpose(1, 2)
+            h = solo(h, moving, given.turns[0])
+        velocity: Tensor = self.final(h, moving)
+        return velocity.transpose(1, 2).float()
 
     def prepare(self, conditions: Conditions, latents: int) -> Prepared:
         """All that does not depend on x and t, for sounds of so many latents. ValueError where inputs do not fit."""
@@ -219,12 +270,13 @@ class DiT(nn.Module):
         caption, caption_mask = conditions.words("caption", self.empty_caption)
         reasoning, reasoning_mask = conditions.words("reasoning", self.empty_reasoning)
 
-        visual = self.visual_in(visual)
-        text = self.text_in(torch.cat([F.pad(caption, (0, c.reasoning - c.caption)), reasoning], 1))
+        visual = kept(self.visual_in(visual))
+        words = torch.cat([F.pad(caption, (0, c.reasoning - c.caption)), reasoning], 1)
+        text = kept(self.text_in(words))
         whole = self.whole(
             self.visual_whole(visual.mean(1)) + self.text_whole(conditions.gist(caption, caption_mask))
         )
-        frames = upsampled(self.sync_in(sync), latents)
+        frames = kept(upsampled(self.sync_in(sync), latents))
         if self.timeline_in is not None:
             assert self.empty_timeline is not None
             frames = frames + limited(self.timeline_in(conditions.filled("timeline", self.empty_timeline)))
@@ -237,11 +289,15 @@ class DiT(nn.Module):
             mask = mask[:, None, None]
         head, device = c.width // c.heads, visual.device
         turns = (
-            angles(latents, head, device=device),
-            angles(visual.shape[1], head, latents / visual.shape[1], device=device),
+            angles(latents, head).to(device),
+            angles(visual.shape[1], head, latents / visual.shape[1]).to(device),
         )
+        plain = frames.requires_grad or frames.dtype != torch.float32 or device.type != "cpu"
+        alike = None if plain else distinct(frames)
+        # Phases reach 10 000; a GPU that is not known to be exact there gets their waves from the CPU.
+        frequencies = self.time.frequencies().to(device if device.type == "cuda" else "cpu")
         context = conditions.heard(latents, c.latent) if c.context else None
-        return Prepared(visual, text, mask, frames, whole, context, turns)
+        return Prepared(visual, text, mask, frames, alike, whole, context, turns, frequencies)
 
     def _check(self, conditions: Conditions, latents: int) -> None:
         c = self.config

@@ -49,11 +49,13 @@ def integrate(
     "euler" asks for one velocity a step; "heun" for two, with an error of second order. x stays in its own precision,
     whatever the velocity's. `progress` is told (steps done, steps in all).
     """
-    steps = len(times) - 1
-    for done, (now, then) in enumerate(pairwise(times), start=1):
+    steps, ends = len(times) - 1, times.tolist()[1:]
+    if x.device.type == "cuda":
+        times = times.to(x.device)  # once: a time that is sent in each step makes the host wait for the GPU
+    for done, ((now, then), end) in enumerate(zip(pairwise(times), ends, strict=True), start=1):
         v = velocity(x, now).to(x.dtype)
         moved = x + (then - now) * v
-        if method == "heun" and then > 0:  # at time 0 nothing was ever trained
+        if method == "heun" and end > 0:  # at time 0 nothing was ever trained
             moved = x + (then - now) * (v + velocity(moved, then).to(x.dtype)) / 2
         x = moved
         if progress is not None:

@@ -1,0 +1,177 @@
+"""The same numbers sooner: weights laid out once for the CPU's products, a step of the sampler as one CUDA graph.
+
+Neither needs a compiler on the user's machine, and both step aside where they cannot work.
+"""
+
+from __future__ import annotations
+
+import functools
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+Velocity = Callable[[Tensor, Tensor], Tensor]
+
+_RUNS_BEFORE_CAPTURE = 3
+"""Libraries choose their kernels and ask for memory in the first runs; neither may happen within a capture."""
+
+
+@functools.cache
+def can_pack(dtype: torch.dtype) -> bool:
+    """Whether this build of torch and this CPU have the products that `Packed` uses: tried on a small one."""
+    if dtype not in (torch.float32, torch.bfloat16) or not torch.backends.mkldnn.is_available():
+        return False
+    try:
+        if dtype == torch.bfloat16 and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+            return False
+        with torch.no_grad():
+            x = torch.ones(2, 16, dtype=dtype)
+            weight = _laid_out(torch.eye(16, dtype=dtype), 2)
+            gate = torch.ops.mkldnn._linear_pointwise(x, weight, None, "swish", [], "")
+            once = torch.ops.mkldnn._linear_pointwise(x, gate, weight, None, "mul")
+            return torch.equal(once, gate) and torch.equal(weight.to_dense(), torch.eye(16, dtype=dtype))
+    except (RuntimeError, AttributeError, TypeError):
+        return False
+
+
+def _laid_out(weight: Tensor, rows: int) -> Tensor:
+    """A weight [outputs, inputs] in the blocks that oneDNN wants for products with so many rows."""
+    packed: Tensor = torch.ops.mkldnn._reorder_linear_weight(weight.contiguous(), rows)
+    return packed
+
+
+class Packed(nn.Module):
+    """A layer whose weight [outputs, inputs] is laid out anew, once, for the CPU's matrix products.
+
+    Ordinary products do that in each call: with the few hundred rows of one sound it is a third of their time in
+    float32. It is done in the first product after `lower` that needs no derivative, and takes the place of the plain
+    weight, which comes back for whatever asks for it: another device, another precision, `state_dict`.
+    """
+
+    weight: nn.Parameter
+    bias: nn.Parameter | None
+    parts: int = 1
+    """Blocks of outputs that are laid out by themselves."""
+    lowered: bool = False
+    packed: tuple[Tensor, ...] = ()
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.packed[0].dtype if self.packed else self.weight.dtype
+
+    def lower(self, dtype: torch.dtype) -> None:
+        """Run in this precision from now on, without derivatives for the weights."""
+        self.unpack()
+        for name, parameter in list(self.named_parameters(recurse=False)):
+            setattr(self, name, nn.Parameter(parameter.detach().to(dtype), requires_grad=False))
+        self.lowered = True
+
+    def product(self, x: Tensor) -> Tensor:
+        """x [..., inputs] in the weight's precision -> [..., outputs]."""
+        if not self._pack(x):
+            return F.linear(x, self.weight, self.bias)
+        out: Tensor = torch.ops.mkldnn._linear_pointwise(x, self.packed[0], self.bias, "none", [], "")
+        return out
+
+    def gated_product(self, x: Tensor) -> Tensor:
+        """The second half of the outputs times the SiLU of the first; no bias."""
+        if not self._pack(x):
+            gate, value = F.linear(x, self.weight).chunk(2, dim=-1)
+            return F.silu(gate) * value
+        gate_weight, value_weight = self.packed
+        gate = torch.ops.mkldnn._linear_pointwise(x, gate_weight, None, "swish", [], "")
+        out: Tensor = torch.ops.mkldnn._linear_pointwise(x, gate, value_weight, None, "mul")
+        return out
+
+    def _pack(self, x: Tensor) -> bool:
+        """Whether x is to be multiplied by the weight in the CPU's layout; makes that, or the plain one, at need."""
+        if not self.lowered or x.device.type != "cpu" or x.requires_grad:
+            self.unpack()
+            return False
+        if self.packed:
+            return True
+        if not can_pack(self.dtype):
+            return False
+        with _ONE_AT_A_TIME:
+            if not self.packed:
+                rows = x.numel() // x.shape[-1]
+                self.packed = tuple(_laid_out(w, rows) for w in self.weight.detach().chunk(self.parts))
+                self._parameters["weight"] = None  # never two copies
+        return True
+
+    def unpack(self) -> None:
+        """Back to the plain weight."""
+        if self.packed:
+            whole = torch.cat([part.to_dense() for part in self.packed])
+            self._parameters["weight"] = nn.Parameter(whole, requires_grad=False)
+            self.packed = ()
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Any:
+        self.unpack()
+        return super()._apply(fn, recurse)
+
+    def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
+        self.unpack()
+        super()._save_to_state_dict(destination, prefix, keep_vars)
+
+
+_ONE_AT_A_TIME = threading.Lock()
+
+
+def captured(velocity: Velocity) -> Velocity:
+    """The same velocity; on CUDA it is recorded in its first call and replayed in the others, one launch a step.
+
+    For inference, x of one shape, and conditions that stay where they are (`DiT.prepare`). Where recording is not
+    possible, and for another shape, the velocity is asked itself.
+    """
+    recorded: list[tuple[Tensor, Tensor, Tensor, torch.cuda.CUDAGraph]] = []
+    refused = False
+
+    def replayed(x: Tensor, t: Tensor) -> Tensor:
+        nonlocal refused
+        if x.device.type != "cuda" or refused:
+            return velocity(x, t)
+        if not recorded:
+            try:
+                recorded.append(_recorded(velocity, x, t))
+            except RuntimeError:
+                refused = True
+                torch.cuda.synchronize(x.device)
+                return velocity(x, t)
+        given_x, given_t, out, graph = recorded[0]
+        if given_x.shape != x.shape or given_t.shape != t.shape:
+            return velocity(x, t)
+        given_x.copy_(x)
+        given_t.copy_(t, non_blocking=True)
+        graph.replay()
+        return out.clone()  # the next replay writes there again
+
+    return replayed
+
+
+def _recorded(
+    velocity: Velocity, x: Tensor, t: Tensor
+) -> tuple[Tensor, Tensor, Tensor, torch.cuda.CUDAGraph]:
+    """Where x and t must be written, where the velocity will be, and what makes it so."""
+    given_x, given_t = x.clone(), t.to(x.device, copy=True)
+    beside = torch.cuda.Stream(x.device)
+    beside.wait_stream(torch.cuda.current_stream(x.device))
+    with torch.cuda.stream(beside):
+        for _ in range(_RUNS_BEFORE_CAPTURE):
+            velocity(given_x, given_t)
+    torch.cuda.current_stream(x.device).wait_stream(beside)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph, pool=_memory_of_graphs()):
+        out = velocity(given_x, given_t)
+    return given_x, given_t, out, graph
+
+
+@functools.cache
+def _memory_of_graphs() -> Any:
+    """One memory for all: graphs run one after the other and what they give is copied, so that windows of a long sound
+    do not each hold their own."""
+    return torch.cuda.graph_pool_handle()
