@@ -16,14 +16,14 @@ long     9 to 72 s of sound in bf16: cost of a step and of decoding, and memory,
 FLOP are those of the published code (0.81 TFLOP a step, 0.98 a decode, 10.0 for 27 segments), whatever we save.
 `share` is a row's FLOP/s in parts of those of plain matrix products, measured in the same process before and after.
 `error` is the root mean square of the difference from ours in fp32, relative: flow, waveform, motion tokens. Peak
-memory is that of the process once its weights are loaded (GPU: of its allocator). Ours: a warm-up, then the best of
-several.
+memory is that of the process once its weights are loaded (GPU: of its allocator). Each: a warm-up, then the best of
+what fits eight seconds, one at least.
 
-`--plain` adds `plain.py`: a warm-up, then once or twice; 24 steps are 24 times one, and 27 segments 13.5 times two. Its
-bf16 is autocast that keeps the lowered weights for the DiT and pure bf16 for the others, the faster way for each. It is
-no slower than the published code: in fp32 it reaches 85 % (step), 38 % (decode) and 88 % (sync) of the plain rate on a
-CPU without AMX, where the published code was found at 61, 29 and 69 % with AMX; in bf16 75, 36 and 75 % against 32, 7
-and 29 %. So against the published code, our speed-up is rather larger than printed here.
+`--plain` adds `plain.py`; 24 steps are 24 times one, and 27 segments 13.5 times two. Its bf16 is autocast that keeps
+the lowered weights for the DiT and pure bf16 for the others, the faster way for each. Its shares on a CPU without AMX,
+75 to 85 % (step), 38 (decode) and 88 (sync) in fp32 and 75, 36 and 75 in bf16, lie above those of the published code on
+one with AMX, 61, 29 and 69 in fp32 and 32, 7 and 29 in bf16, where products are cheaper and all else weighs more:
+nothing suggests that it is slower than what it stands for.
 """
 
 from __future__ import annotations
@@ -477,11 +477,10 @@ def main() -> None:
     for job in jobs(args):
         row = rows[job.name] = fresh(job)
         print(line(row, rows[f"{job.part}, ours fp32"]), flush=True)
-    report["rows"] = [
-        asdict(row)
-        | {"output": None, "error": row.error(rows[f"{row.job.part}, ours fp32"]), "floor": row.floor}
-        for row in rows.values()
-    ]
+    report["rows"] = []
+    for row in rows.values():
+        values = asdict(row) | {"error": row.error(rows[f"{row.job.part}, ours fp32"]), "floor": row.floor}
+        report["rows"].append({name: value for name, value in values.items() if name != "output"})
     for precision in DTYPES:
         rates = [row.rate for row in rows.values() if row.job.precision == precision]
         report[f"plain products in {precision}, FLOP/s"] = max(rates, default=None)

@@ -14,9 +14,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from golden import recipe
+from reasound.accelerate import can_pack
 from reasound.checkpoints import official
 from reasound.checkpoints.store import fill
-from reasound.synthesis.accelerate import can_pack
 from reasound.synthesis.blocks import Condition, PairNorm, Stream, modulated
 from reasound.synthesis.conditions import BESIDE, INPUTS, KEEP, Conditions, batched
 from reasound.synthesis.dit import DiT, DiTConfig, distinct, limited, pocket, thinksound

@@ -10,6 +10,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
+from reasound import accelerate
 from reasound.checkpoints import encoders
 from reasound.checkpoints.encoders import convert_metaclip, convert_t5
 from reasound.errors import UserError
@@ -150,20 +151,28 @@ def test_it_sees_as_the_original_sees(clip, pictures):
 
 
 def test_pictures_do_not_depend_on_their_neighbours(clip, pictures):
-    metaclip = MetaCLIP.load(clip[1])
-    together = metaclip.look(pictures)
-    close(torch.cat([metaclip.look(part) for part in pictures.split(2)]), together)
-    close(metaclip.look(pictures[[0, 0, 1, 0, 2, 2, 2]]), together[[0, 0, 1, 0, 2, 2, 2]])
+    network = MetaCLIP.load(clip[1])
+    together = network.look(pictures)
+    close(torch.cat([network.look(part) for part in pictures.split(2)]), together)
+    close(network.look(pictures[[0, 0, 1, 0, 2, 2, 2]]), together[[0, 0, 1, 0, 2, 2, 2]])
 
 
 def test_a_picture_that_stays_is_looked_at_once(clip, pictures, monkeypatch):
-    metaclip = MetaCLIP.load(clip[1], tower="vision")
+    network = MetaCLIP.load(clip[1], tower="vision")
     seen = []
-    metaclip.pictures.register_forward_pre_hook(lambda _, given: seen.append(len(given[0])))
-    metaclip.look(pictures[[0, 0, 1, 1, 1, 0]])
-    metaclip.look(iter([pictures[0]] * 40))
-    metaclip.look(pictures[i] for i in range(BATCH + 3))
+    network.pictures.register_forward_pre_hook(lambda _, given: seen.append(len(given[0])))
+    network.look(pictures[[0, 0, 1, 1, 1, 0]])
+    network.look(iter([pictures[0]] * 40))
+    network.look(pictures[i] for i in range(BATCH + 3))
     assert seen == [3, 1, BATCH, 3]
+
+
+def test_weights_that_are_laid_out_anew_change_nothing(clip, pictures, monkeypatch):
+    fast = MetaCLIP.load(clip[1]).look(pictures)
+    monkeypatch.setattr(accelerate, "can_pack", lambda dtype: False)
+    plain = MetaCLIP.load(clip[1])
+    close(plain.look(pictures), fast)
+    assert not any(part.packed for part in plain.pictures.modules() if isinstance(part, accelerate.Linear))
 
 
 @torch.inference_mode()
@@ -172,14 +181,14 @@ def test_it_reads_as_the_original_reads(clip):
     read = tokens(hub)
     empty, short, long = read["attention_mask"].sum(1).tolist()[1:]
     assert empty == 2 < short < long == 77
-    metaclip = MetaCLIP.load(ours)
-    ids, mask = encoders.token_ids(metaclip.tokenizer, TEXTS)
+    network = MetaCLIP.load(ours)
+    ids, mask = encoders.token_ids(network.tokenizer, TEXTS)
     assert torch.equal(ids, read["input_ids"]) and torch.equal(mask.long(), read["attention_mask"])
     assert ids[3, -1] == ids[1, 1] == ids[1, -1]  # the end of a long text stays, and it is what fills up
     wanted = model.text_model(**read).last_hidden_state
-    close(metaclip.read(TEXTS), wanted)
-    close(metaclip.read(TEXTS[:1]), wanted[:1])
-    assert metaclip.read([]).shape == (0, 77, 24)
+    close(network.read(TEXTS), wanted)
+    close(network.read(TEXTS[:1]), wanted[:1])
+    assert network.read([]).shape == (0, 77, 24)
 
 
 @torch.inference_mode()
@@ -213,14 +222,14 @@ def test_one_tower_can_be_had_alone(clip, pictures):
 
 
 def test_what_is_no_list_of_texts_or_no_picture_is_refused(clip, t5):
-    metaclip = MetaCLIP.load(clip[1])
-    for reader in (metaclip, T5.load(t5[1])):
+    network = MetaCLIP.load(clip[1])
+    for reader in (network, T5.load(t5[1])):
         with pytest.raises(ValueError, match="brackets"):
             reader.read("a dog")
     with pytest.raises(ValueError, match=r"\[3, 224, 224\]; got \[3, 64, 64\]"):
-        metaclip.look(torch.zeros(1, 3, 64, 64))
+        network.look(torch.zeros(1, 3, 64, 64))
     with pytest.raises(ValueError, match="no picture"):
-        metaclip.look([])
+        network.look([])
 
 
 def test_the_activation_is_what_the_configuration_says(tmp_path, pictures):

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from reasound.synthesis.accelerate import captured
+from reasound.accelerate import captured
 from reasound.synthesis.flow import guided, integrate, noise_for, noised, sampling_times, training_times
 
 

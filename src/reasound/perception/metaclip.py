@@ -10,7 +10,6 @@ B texts or pictures, T tokens, D width.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,10 +18,10 @@ import torch.nn.functional as F
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
+from reasound.accelerate import Linear, Then, keep_freed_memory
 from reasound.checkpoints import encoders
 from reasound.errors import UserError
 from reasound.perception.pictures import visual_pixels
-from reasound.perception.synchformer import keep_freed_memory
 
 BATCH = 8  # pictures at once: bounds memory, and a processor gains nothing from more
 
@@ -61,6 +60,9 @@ class MetaCLIP:
         if pictures is not None:
             encoders.fill(pictures, folder, "vision", dtype, device)
             pictures.fold()
+            for part in pictures.modules():
+                if isinstance(part, Linear):
+                    part.lowered = True  # the text tower gains nothing: it is asked once or twice
         if texts is not None:
             encoders.fill(texts, folder, "text", dtype, device)
             texts.fold()
@@ -77,7 +79,6 @@ class MetaCLIP:
         if self.pictures is None:
             raise ValueError("this MetaCLIP was loaded without its vision tower")
         keep_freed_memory()
-        self.pictures.lay_out(BATCH * self.pictures.places.num_embeddings)
         waiting: list[Tensor] = []  # pictures not computed yet
         seen: list[Tensor] = []  # features of each different picture
         order: list[int] = []  # which of them each picture is
@@ -144,14 +145,6 @@ class PictureTower(Tower):
         self.first_norm = nn.LayerNorm(width, config["layer_norm_eps"])
         self.projection = nn.Linear(width, projection, bias=False)
 
-    def lay_out(self, rows: int) -> None:
-        """Make the layers faster on a CPU, once. The text tower gains nothing: it is asked once or twice."""
-        if self.whole.device.type != "cpu" or not can_lay_out(self.projection.weight.dtype):
-            return
-        for part in self.modules():
-            if isinstance(part, Linear) and part.laid_out is None:
-                part.lay_out(rows)
-
     def forward(self, pixels: Tensor) -> Tensor:
         weight = self.patches.weight
         patches = self.patches(pixels.to(weight.device, weight.dtype)).flatten(2).mT  # [B, patches, D]
@@ -193,11 +186,11 @@ class Layer(nn.Module):
         super().__init__()
         width, hidden, eps = config["hidden_size"], config["intermediate_size"], config["layer_norm_eps"]
         self.heads = config["num_attention_heads"]
-        act, self.factor = ACTIVATIONS[config["hidden_act"]]
+        self.act, self.factor = ACTIVATIONS[config["hidden_act"]]
         self.attend_norm = nn.LayerNorm(width, eps)
         self.query, self.key, self.value, self.attend_out = (Linear(width, width) for _ in range(4))
         self.think_norm = nn.LayerNorm(width, eps)
-        self.think_in = Linear(width, hidden, act)
+        self.think_in = Linear(width, hidden)
         self.think_out = Linear(hidden, width)
 
     def fold(self) -> None:
@@ -211,7 +204,7 @@ class Layer(nn.Module):
             setattr(part, name, nn.Parameter(getattr(part, name) * self.factor, requires_grad=False))
 
     def forward(self, x: Tensor, seen: Tensor | None = None) -> Tensor:
-        dtype = self.query.bias.dtype
+        dtype = self.query.dtype
         y = self.attend_norm(x).to(dtype)
         query, key, value = (
             part(y).unflatten(-1, (self.heads, -1)).transpose(1, 2)  # [B, H, T, D / H]
@@ -219,49 +212,12 @@ class Layer(nn.Module):
         )
         y = F.scaled_dot_product_attention(query, key, value, attn_mask=seen)
         x = x + self.attend_out(y.transpose(1, 2).flatten(2))
-        y = self.think_in(self.think_norm(x).to(dtype))
+        y = self.think_in(self.think_norm(x).to(dtype), self.act)
         return torch.add(x, self.think_out(y), alpha=1 / self.factor)
 
 
-class Linear(nn.Linear):
-    """A product and what follows it. `lay_out` makes it faster on a CPU."""
-
-    laid_out: Tensor | None = None
-
-    def __init__(self, inputs: int, outputs: int, act: Literal["none", "swish", "gelu"] = "none") -> None:
-        super().__init__(inputs, outputs)
-        self.act = act
-
-    def lay_out(self, rows: int) -> None:
-        """Store the weight as oneDNN wants it for about so many rows, which it else does at every call."""
-        with torch.no_grad():
-            self.laid_out = torch.ops.mkldnn._reorder_linear_weight(self.weight, rows)
-        self.register_parameter("weight", None)  # never two copies
-
-    def forward(self, x: Tensor) -> Tensor:
-        if self.laid_out is not None:
-            y: Tensor = torch.ops.mkldnn._linear_pointwise(x, self.laid_out, self.bias, self.act, [], "none")
-            return y
-        y = super().forward(x)
-        return y if self.act == "none" else F.gelu(y) if self.act == "gelu" else F.silu(y, inplace=True)
-
-
-@cache
-def can_lay_out(dtype: torch.dtype) -> bool:
-    """Whether this build of torch and this CPU have the products that `Linear.lay_out` is for: tried on a small one."""
-    try:
-        if dtype == torch.bfloat16 and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
-            return False
-        with torch.inference_mode():
-            x = torch.ones(2, 16, dtype=dtype)
-            weight = torch.ops.mkldnn._reorder_linear_weight(torch.eye(16, dtype=dtype), 2)
-            return torch.equal(torch.ops.mkldnn._linear_pointwise(x, weight, x[0], "none", [], "none"), x + x)
-    except (RuntimeError, AttributeError, TypeError):
-        return False
-
-
-ACTIVATIONS: dict[str, tuple[Literal["swish", "gelu"], float]] = {
+ACTIVATIONS: dict[str, tuple[Then, float]] = {
     "quick_gelu": ("swish", 1.702),
     "gelu": ("gelu", 1.0),
 }
-"""By their names in config.json: what `Linear` does, and the factor that `Layer.fold` spreads."""
+"""By their names in config.json: what follows a product, and the factor that `Layer.fold` spreads."""

@@ -10,16 +10,14 @@ order of time, row, column.
 
 from __future__ import annotations
 
-import ctypes
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
-from functools import cache
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from reasound.accelerate import Linear, keep_freed_memory
 from reasound.perception.pictures import SIDE, sync_pixels
 from reasound.timeline import SYNC_STEP, SYNC_TOKENS, SYNC_WINDOW
 
@@ -38,39 +36,6 @@ class SynchformerConfig:
     width: int = 768
     layers: int = 12
     heads: int = 12
-
-
-@cache
-def _can_pack(dtype: torch.dtype) -> bool:
-    """Whether this build of torch and this CPU have the products that `Linear` uses: tried on a small one."""
-    try:
-        if dtype == torch.bfloat16 and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
-            return False
-        with torch.no_grad():
-            one = torch.eye(16, dtype=dtype)
-            packed = torch.ops.mkldnn._reorder_linear_weight(one)
-            return torch.equal(torch.ops.mkldnn._linear_pointwise(one, packed, None, "none", [], "none"), one)
-    except (RuntimeError, AttributeError, TypeError):
-        return False
-
-
-class Linear(nn.Linear):
-    """A matrix product in the precision of its weights, whatever that of its input.
-
-    On the CPU frozen weights are laid out for it once, in the first product, rather than in each (a tenth faster)."""
-
-    _packed: Tensor | None = None
-
-    def forward(self, x: Tensor, gelu: bool = False) -> Tensor:
-        x = x.to(self.weight.dtype)
-        if x.device.type != "cpu" or x.requires_grad or self.weight.requires_grad or not _can_pack(x.dtype):
-            y = F.linear(x, self.weight, self.bias)
-            return F.gelu(y) if gelu else y
-        if self._packed is None or self._packed.dtype != x.dtype:
-            self._packed = torch.ops.mkldnn._reorder_linear_weight(self.weight.detach())
-        then = "gelu" if gelu else "none"
-        out: Tensor = torch.ops.mkldnn._linear_pointwise(x, self._packed, self.bias, then, [], "none")
-        return out
 
 
 class Norm(nn.LayerNorm):
@@ -129,7 +94,7 @@ class MLP(nn.Module):
         self.down = Linear(4 * width, width)
 
     def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.down(self.up(self.norm(x), gelu=True))
+        out: Tensor = self.down(self.up(self.norm(x), "gelu"))
         return out
 
 
@@ -205,22 +170,23 @@ class Synchformer(nn.Module):
 
     def _tokens(self, segments: Tensor) -> Tensor:
         """[N, 16, 3, 224, 224] -> [N, 1 + T * P, D]."""
-        patches = segments.to(self.patch.weight.dtype)
+        patches = segments.to(self.patch.dtype)
         patches = patches.unflatten(4, (ACROSS, PATCH)).unflatten(3, (ACROSS, PATCH)).unflatten(1, (-1, 2))
         # [N, T, pair, colour, row, y, column, x] -> [N, T, row, column, colour, pair, y, x]
         patches = patches.permute(0, 1, 4, 6, 3, 2, 5, 7).flatten(4).flatten(1, 3)
         places = (self.place[1:] + self.moment[:, None]).flatten(0, 1)  # [T * P, D]
         first = (self.cls + self.place[0]).expand(len(segments), 1, -1)
-        return torch.cat([first, self.patch(patches) + places], 1).to(self.patch.weight.dtype)
+        return torch.cat([first, self.patch(patches) + places], 1).to(self.patch.dtype)
 
     def lower(self, dtype: torch.dtype) -> None:
         """Run in this precision: weights of matrix products and the tokens between the layers. Gains and positions
         stay in float32."""
         for module in self.modules():
-            for parameter in module.parameters(recurse=False):
-                parameter.data = parameter.data.to(dtype if isinstance(module, Linear) else torch.float32)
             if isinstance(module, Linear):
-                module._packed = None
+                module.lower(dtype)
+            else:
+                for parameter in module.parameters(recurse=False):
+                    parameter.data = parameter.data.float()
 
     @torch.inference_mode()
     def look(self, pictures: Iterable[Tensor]) -> Tensor:
@@ -253,20 +219,6 @@ class Synchformer(nn.Module):
 
     def _seen(self, segments: list[Tensor]) -> list[Tensor]:
         return list(self(sync_pixels(torch.stack(segments).to(self.cls.device))))
-
-
-@cache
-def keep_freed_memory() -> None:
-    """Let glibc keep up to 256 MB that layers free, for the next layer: else it returns them to the system, which
-    clears every page again, 300 MB for each segment (a fifth of the time). Elsewhere nothing happens."""
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (AttributeError, OSError, TypeError):
-        return
-    trim_threshold, top_pad, mmap_threshold = -1, -2, -3  # malloc.h; the second counts in threads
-    mallopt(mmap_threshold, 32 << 20)
-    mallopt(trim_threshold, 256 << 20)
-    mallopt(top_pad, 256 << 20)
 
 
 def build(settings: dict[str, object]) -> Synchformer:

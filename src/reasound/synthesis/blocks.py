@@ -13,15 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from reasound.synthesis.accelerate import Packed
+from reasound.accelerate import Packed, fitted
 from reasound.synthesis.rope import rotate
-
-
-def fitted(x: Tensor, dtype: torch.dtype) -> Tensor:
-    """x in the precision in which it will be multiplied: that of autocast where it is on, else that of the weights."""
-    if torch.is_autocast_enabled(x.device.type):
-        return x.to(torch.get_autocast_dtype(x.device.type))
-    return x.to(dtype)
 
 
 def kept(x: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from reasound.synthesis.accelerate import Packed
+from reasound.accelerate import Packed
 from reasound.synthesis.blocks import (
     Condition,
     Conv,

@@ -21,6 +21,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from reasound.accelerate import keep_freed_memory
+
 DILATIONS = (1, 3, 9)
 KERNEL = 7
 TILE = {"cpu": 4096}
@@ -310,14 +312,6 @@ class Oobleck(nn.Module):
         for part in self.modules():
             if isinstance(part, Part):
                 part.lower(dtype)
-
-
-def keep_freed_memory() -> None:
-    """Let the C library keep what tiles free for the next ones, instead of returning it to the system each time.
-
-    glibc keeps twice the largest block that it ever saw freed, up to 32 MiB. Without this, clearing fresh pages makes
-    some elementwise operations ten times slower. The block is never touched, so it costs nothing."""
-    torch.empty(30 << 20, dtype=torch.uint8)
 
 
 @cache

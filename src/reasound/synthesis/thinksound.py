@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from reasound import machine
+from reasound.accelerate import captured
 from reasound.checkpoints import catalog, store
 from reasound.errors import UserError
 from reasound.perception import synchformer
@@ -34,7 +35,6 @@ from reasound.perception.pictures import sync_pictures, visual_pictures, visual_
 from reasound.perception.text import T5
 from reasound.plan import Plan
 from reasound.synthesis import dit, oobleck
-from reasound.synthesis.accelerate import captured
 from reasound.synthesis.conditions import INPUTS, Conditions, batched
 from reasound.synthesis.flow import Velocity, guided, integrate, noise_for, sampling_times
 from reasound.synthesis.windows import Span, spans, windowed

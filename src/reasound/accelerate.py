@@ -5,10 +5,11 @@ Neither needs a compiler on the user's machine, and both step aside where they c
 
 from __future__ import annotations
 
+import ctypes
 import functools
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -36,6 +37,9 @@ def can_pack(dtype: torch.dtype) -> bool:
             return torch.equal(once, gate) and torch.equal(weight.to_dense(), torch.eye(16, dtype=dtype))
     except (RuntimeError, AttributeError, TypeError):
         return False
+
+
+Then = Literal["none", "swish", "gelu"]
 
 
 def _laid_out(weight: Tensor, rows: int) -> Tensor:
@@ -70,12 +74,13 @@ class Packed(nn.Module):
             setattr(self, name, nn.Parameter(parameter.detach().to(dtype), requires_grad=False))
         self.lowered = True
 
-    def product(self, x: Tensor) -> Tensor:
-        """x [..., inputs] in the weight's precision -> [..., outputs]."""
+    def product(self, x: Tensor, then: Then = "none") -> Tensor:
+        """x [..., inputs] in the weight's precision -> [..., outputs], and what follows: SiLU ("swish") or GELU."""
         if not self._pack(x):
-            return F.linear(x, self.weight, self.bias)
-        out: Tensor = torch.ops.mkldnn._linear_pointwise(x, self.packed[0], self.bias, "none", [], "")
-        return out
+            out = F.linear(x, self.weight, self.bias)
+            return out if then == "none" else F.silu(out) if then == "swish" else F.gelu(out)
+        done: Tensor = torch.ops.mkldnn._linear_pointwise(x, self.packed[0], self.bias, then, [], "none")
+        return done
 
     def gated_product(self, x: Tensor) -> Tensor:
         """The second half of the outputs times the SiLU of the first; no bias."""
@@ -120,6 +125,42 @@ class Packed(nn.Module):
 
 
 _ONE_AT_A_TIME = threading.Lock()
+
+
+class Linear(Packed):
+    """A matrix product in the precision of its weights, whatever that of its input."""
+
+    bias: nn.Parameter
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(outputs, inputs).uniform_(-(inputs**-0.5), inputs**-0.5))
+        self.bias = nn.Parameter(torch.zeros(outputs))
+
+    def forward(self, x: Tensor, then: Then = "none") -> Tensor:
+        """[..., inputs] -> [..., outputs]."""
+        return self.product(fitted(x, self.dtype), then)
+
+
+def fitted(x: Tensor, dtype: torch.dtype) -> Tensor:
+    """x in the precision in which it will be multiplied: that of autocast where it is on, else that of the weights."""
+    if torch.is_autocast_enabled(x.device.type):
+        return x.to(torch.get_autocast_dtype(x.device.type))
+    return x.to(dtype)
+
+
+@functools.cache
+def keep_freed_memory() -> None:
+    """Let glibc keep up to 256 MB that layers free, for the next layer: else it returns them to the system, which
+    clears every page again (a fifth of Synchformer's time). Elsewhere nothing happens."""
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError, TypeError):
+        return
+    trim_threshold, top_pad, mmap_threshold = -1, -2, -3  # malloc.h; the second counts in threads
+    mallopt(mmap_threshold, 32 << 20)
+    mallopt(trim_threshold, 256 << 20)
+    mallopt(top_pad, 256 << 20)
 
 
 def captured(velocity: Velocity) -> Velocity:
