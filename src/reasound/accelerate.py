@@ -17,9 +17,6 @@ from torch import Tensor, nn
 
 Velocity = Callable[[Tensor, Tensor], Tensor]
 
-_RUNS_BEFORE_CAPTURE = 3
-"""Libraries choose their kernels and ask for memory in the first runs; neither may happen within a capture."""
-
 
 @functools.cache
 def can_pack(dtype: torch.dtype) -> bool:
@@ -149,6 +146,14 @@ def fitted(x: Tensor, dtype: torch.dtype) -> Tensor:
     return x.to(dtype)
 
 
+def give_back_memory() -> None:
+    """Return to the system what `keep_freed_memory` has kept: after a network is done with."""
+    try:
+        ctypes.CDLL(None).malloc_trim(0)
+    except (AttributeError, OSError, TypeError):
+        return
+
+
 @functools.cache
 def keep_freed_memory() -> None:
     """Let glibc keep up to 256 MB that layers free, for the next layer: else it returns them to the system, which
@@ -163,56 +168,57 @@ def keep_freed_memory() -> None:
     mallopt(top_pad, 256 << 20)
 
 
-def captured(velocity: Velocity) -> Velocity:
-    """The same velocity; on CUDA it is recorded in its first call and replayed in the others, one launch a step.
+class GraphMemory:
+    """What the graphs of one sampling work in. They run one after the other and what they give is copied, so all can
+    have the same, and the windows of a long sound do not each hold their own."""
+
+    @functools.cached_property
+    def handle(self) -> Any:
+        return torch.cuda.graph_pool_handle()
+
+
+def captured(velocity: Velocity, memory: GraphMemory | None = None) -> Velocity:
+    """The same velocity; on CUDA it is recorded in its second call and from then on replayed, one launch a step.
 
     For inference, x of one shape, and conditions that stay where they are (`DiT.prepare`). Where recording is not
-    possible, and for another shape, the velocity is asked itself.
+    possible, and for another shape, the velocity is asked itself. `memory`: shared with others of the same sampling.
     """
-    recorded: list[tuple[Tensor, Tensor, Tensor, torch.cuda.CUDAGraph]] = []
-    refused = False
+    memory = memory or GraphMemory()
+    graph: _Graph | None = None
+    calls, refused = 0, False
 
     def replayed(x: Tensor, t: Tensor) -> Tensor:
-        nonlocal refused
-        if x.device.type != "cuda" or refused:
+        nonlocal graph, calls, refused
+        calls += 1
+        # In the first call libraries choose kernels and ask for memory, which must not happen within a recording.
+        if x.device.type != "cuda" or refused or calls == 1:
             return velocity(x, t)
-        if not recorded:
+        if graph is None:
             try:
-                recorded.append(_recorded(velocity, x, t))
+                graph = _Graph(velocity, x, t, memory)
             except RuntimeError:
                 refused = True
                 torch.cuda.synchronize(x.device)
                 return velocity(x, t)
-        given_x, given_t, out, graph = recorded[0]
-        if given_x.shape != x.shape or given_t.shape != t.shape:
-            return velocity(x, t)
-        given_x.copy_(x)
-        given_t.copy_(t, non_blocking=True)
-        graph.replay()
-        return out.clone()  # the next replay writes there again
+        return graph(x, t) if graph.fits(x, t) else velocity(x, t)
 
     return replayed
 
 
-def _recorded(
-    velocity: Velocity, x: Tensor, t: Tensor
-) -> tuple[Tensor, Tensor, Tensor, torch.cuda.CUDAGraph]:
-    """Where x and t must be written, where the velocity will be, and what makes it so."""
-    given_x, given_t = x.clone(), t.to(x.device, copy=True)
-    beside = torch.cuda.Stream(x.device)
-    beside.wait_stream(torch.cuda.current_stream(x.device))
-    with torch.cuda.stream(beside):
-        for _ in range(_RUNS_BEFORE_CAPTURE):
-            velocity(given_x, given_t)
-    torch.cuda.current_stream(x.device).wait_stream(beside)
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph, pool=_memory_of_graphs()):
-        out = velocity(given_x, given_t)
-    return given_x, given_t, out, graph
+class _Graph:
+    """A velocity as one CUDA graph, with the places where it looks for x and t."""
 
+    def __init__(self, velocity: Velocity, x: Tensor, t: Tensor, memory: GraphMemory) -> None:
+        self.x, self.t = x.clone(), t.to(x.device, copy=True)
+        self.graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(self.graph, pool=memory.handle, capture_error_mode="thread_local"):
+            self.out = velocity(self.x, self.t)
 
-@functools.cache
-def _memory_of_graphs() -> Any:
-    """One memory for all: graphs run one after the other and what they give is copied, so that windows of a long sound
-    do not each hold their own."""
-    return torch.cuda.graph_pool_handle()
+    def fits(self, x: Tensor, t: Tensor) -> bool:
+        return x.shape == self.x.shape and t.shape == self.t.shape
+
+    def __call__(self, x: Tensor, t: Tensor) -> Tensor:
+        self.x.copy_(x)
+        self.t.copy_(t, non_blocking=True)
+        self.graph.replay()
+        return self.out.clone()  # the next replay writes there again

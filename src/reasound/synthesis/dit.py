@@ -14,13 +14,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from reasound.accelerate import Packed
+from reasound.accelerate import Linear, Packed
 from reasound.synthesis.blocks import (
     Condition,
     Conv,
     GatedMLP,
     JointBlock,
-    Linear,
     SoloBlock,
     kept,
     modulated,

@@ -15,7 +15,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,13 +24,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from reasound import machine
-from reasound.accelerate import captured
+from reasound.accelerate import captured, give_back_memory
 from reasound.checkpoints import catalog, store
 from reasound.errors import UserError
 from reasound.perception import synchformer
-from reasound.perception.features import Features
+from reasound.perception.features import Features, Floats
 from reasound.perception.metaclip import MetaCLIP
-from reasound.perception.pictures import sync_pictures, visual_pictures, visual_pixels
+from reasound.perception.pictures import sync_pictures, visual_pictures
 from reasound.perception.text import T5
 from reasound.plan import Plan
 from reasound.synthesis import dit, oobleck
@@ -166,9 +165,6 @@ NETWORKS: dict[str, tuple[str, Callable[[dict[str, Any]], Any]]] = {
 }
 """Parts in our own format: their kind, and what builds them."""
 
-TOGETHER = 32
-"""Pictures that are decoded before MetaCLIP looks at them."""
-
 FADE = 256
 """Samples (6 ms)."""
 
@@ -204,16 +200,18 @@ class ThinkSound:
         """The same features with what MetaCLIP [Tv, 1024] and Synchformer [Ts, 768] saw. Holds a few pictures at a
         time, however long the clip."""
         count = lengths(clip.seconds, self.whole_seconds)
-        seen = []
-        with self._part("eyes") as eyes:
-            looking = visual_pictures(clip, count.visual)
-            while part := list(islice(looking, TOGETHER)):
-                seen.append(eyes.look(visual_pixels(torch.stack(part))).cpu())
-                progress(0.7 * sum(map(len, seen)) / count.visual)
-        with self._part("sync") as network:
-            told = _told(sync_pictures(clip, count.frames), lambda i: progress(0.7 + 0.3 * i / count.frames))
-            moved = network.look(told).cpu()
-        return replace(features, metaclip=torch.cat(seen).numpy(), synchformer=moved.numpy())
+        seen = self._looked(
+            "eyes", visual_pictures(clip, count.visual), lambda i: progress(0.7 * i / count.visual)
+        )
+        moved = self._looked(
+            "sync", sync_pictures(clip, count.frames), lambda i: progress(0.7 + 0.3 * i / count.frames)
+        )
+        return replace(features, metaclip=seen, synchformer=moved)
+
+    def _looked(self, name: str, pictures: Iterable[Tensor], tell: Callable[[int], None]) -> Floats:
+        with self._part(name) as network:
+            seen: Tensor = network.look(_told(pictures, tell))
+        return seen.cpu().numpy()
 
     def conditions(self, features: Features, caption: str, reasoning: str) -> Conditions:
         """What the network may attend to [B = 1]. ValueError for features that `see` has not seen."""
@@ -324,15 +322,18 @@ class ThinkSound:
     def _part(self, name: str) -> Iterator[Any]:
         """A network on the device, for as long as it is needed or memory allows."""
         if name not in self._parts:
+            if not self.keep:
+                # Not at the end of its turn: then its user still holds it.
+                gc.collect()
+                give_back_memory()
+                if self.device.type == "cuda":
+                    torch.cuda.empty_cache()
             self._parts[name] = self._load(name)
         try:
             yield self._parts[name]
         finally:
             if not self.keep:
                 del self._parts[name]
-                gc.collect()
-                if self.device.type == "cuda":
-                    torch.cuda.empty_cache()
 
 
 def _velocity(network: dit.DiT, given: dit.Prepared, x: Tensor, t: Tensor) -> Tensor:
