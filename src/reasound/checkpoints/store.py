@@ -190,13 +190,22 @@ def digest(path: Path) -> str:
 
 
 def mapped(path: Path) -> dict[str, Tensor]:
-    """The tensors of a safetensors file. They are read from disk where and when they are used."""
+    """The tensors of a safetensors file. They are read from disk where and when they are used.
+
+    Each has the file open for itself: a network that lays its weights out anew lets go of them one by one, and with
+    them of the memory.
+    """
     from safetensors import SafetensorError, safe_open
 
     try:
         path.open("rb").close()  # a clearer reason than the one that safetensors gives
         with safe_open(path, "pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dictionary)
+            names = list(file.keys())
+        found = {}
+        for name in names:
+            with safe_open(path, "pt") as file:
+                found[name] = file.get_tensor(name)
+        return found
     except OSError as error:
         raise _unreadable(path, error) from error
     except SafetensorError as error:

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from reasound import machine
-from reasound.accelerate import captured, give_back_memory
+from reasound.accelerate import GraphMemory, captured, give_back_memory
 from reasound.checkpoints import catalog, store
 from reasound.errors import UserError
 from reasound.perception import synchformer
@@ -249,7 +249,7 @@ class ThinkSound:
         conditions = conditions.map(lambda x: x.to(self.device))
         noise = noise.to(self.device)
         with self._part("dit") as network:
-            velocities = []
+            velocities, memory = [], GraphMemory()
             for window in count.windows:
                 (first, last), (before, after), (begin, end) = window.latents, window.visual, window.sync
                 part = replace(
@@ -259,7 +259,7 @@ class ThinkSound:
                 velocity: Velocity = partial(_velocity, network, given)
                 if guidance != 1.0:
                     velocity = guided(velocity, guidance)
-                velocities.append(captured(velocity))
+                velocities.append(captured(velocity, memory))
             windows = [window.latents for window in count.windows]
             whole = velocities[0] if len(windows) == 1 else windowed(velocities, windows)
             return integrate(whole, noise, sampling_times(steps), progress=progress)
