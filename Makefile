@@ -28,11 +28,12 @@ format: .venv/ready
 	$(BIN)/ruff check --fix $(SOURCES)
 
 # torch first and pinned: a newer one, taken by itself, brings gigabytes for graphics cards.
-.venv/ready: pyproject.toml constraints.txt models/reasound-pocket/pyproject.toml models/reasound-sounds/pyproject.toml
+.venv/ready: pyproject.toml constraints.txt models/reasound-pocket/pyproject.toml models/reasound-sounds/pyproject.toml \
+		models/reasound-benchmark/pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt torch
 	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt \
-		-e models/reasound-pocket -e models/reasound-sounds -e '.[dev]'
+		-e models/reasound-pocket -e models/reasound-sounds -e models/reasound-benchmark -e '.[dev]'
 	mkdir -p out
 	touch $@
 

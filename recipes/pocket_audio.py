@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from reasound.data.latents import Pool, write_shard
-from reasound.data.scenes import SceneMaker, only
+from reasound.data.scenes.drawn import SceneMaker, only
 from reasound.perception.motion import SYNC_DIM
 from reasound.perception.text import MiniLM
 from reasound.synthesis.codec import Codec

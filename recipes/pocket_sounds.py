@@ -5,7 +5,7 @@
 DIR holds `manifest.jsonl`, one JSON object a line, and the audio files that it names. Only recordings whose licence
 allows passing them on together under CC-BY-SA-4.0 are taken. The result is the folder of a data package: the manifest
 (reasound.data.manifest), audio/, captions.npz (a sentence embedding for every caption) and the two texts that name
-every author. A few minutes on one core; running it again gives the same files.
+every author. A few minutes on one core; running it again gives the same sounds and texts.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import json
 import shutil
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -41,10 +42,6 @@ from reasound.reasoning.knowledge import sound_classes
 from reasound.synthesis.manners import habit
 
 RATE = 44_100
-LONGEST = 40.0
-"""Seconds of a long ambience that are kept."""
-VORBIS_QUALITY, LASTING_QUALITY = 0.55, 0.4
-"""Of short sounds, whose attacks matter, and of what lasts more than 10 s: about 130 and 100 kbit/s in stereo."""
 COPY_BELOW, COPY_RATE = 20_000, 13_000
 """Ogg files of fewer bytes, or fewer bytes a second and channel, stay as they were published."""
 COMPUTED = 20.0
@@ -60,6 +57,22 @@ WRONG = {
 """Left out: what is heard is not what the label says."""
 RELABELLED = {f"0ad_impact_fleshstab_0{i}": "impact/squish_crunch" for i in (1, 2, 3)}
 """A crack and a crunch a quarter of a second later, not a dull blow."""
+
+
+@dataclass(frozen=True)
+class Form:
+    """How recordings are written."""
+
+    longest: float = 40.0
+    """Seconds that are kept of what is longer than that by more than an eighth."""
+    mono: bool = False
+    short: float = 0.55
+    lasting: float = 0.4
+    """Vorbis quality of short sounds, whose attacks matter, and of what lasts more than 10 s: about 130 and 100 kbit/s
+    in stereo."""
+
+
+LIBRARY = Form()
 
 
 def main() -> None:
@@ -78,24 +91,39 @@ def build(sources: list[Path], out: Path) -> list[Recording]:
     with TemporaryDirectory() as folder:
         fresh = Path(folder)
         (fresh / "audio").mkdir()
-        made = [made for source in sources for row in rows_of(source) if (made := ship(row, source, fresh))]
+        made = [
+            made
+            for source in sources
+            for row in rows_of(source)
+            if row["licence_group"] in SHIPPABLE and (made := ship(row, source, fresh))
+        ]
         made = sorted(thinned(made, fresh), key=lambda r: (r.sound_class, r.id))
         check_ids(made)
         write_manifest(fresh / "manifest.jsonl", made)
         write_captions(fresh / "captions.npz", made)
         (fresh / "ATTRIBUTION.md").write_text(attribution(made), encoding="utf-8")
         (fresh / "LICENSES.md").write_text(licences(made), encoding="utf-8")
-        size = sum(f.stat().st_size for f in (fresh / "audio").iterdir())
-        shutil.rmtree(out / "audio", ignore_errors=True)
-        out.mkdir(parents=True, exist_ok=True)
-        for part in sorted(fresh.iterdir()):
-            shutil.move(part, out / part.name)
+        publish(fresh, out)
+    report(made, out)
+    return made
+
+
+def publish(fresh: Path, out: Path) -> None:
+    """All that lies in `fresh` takes the place of what has its name in `out`."""
+    out.mkdir(parents=True, exist_ok=True)
+    for part in sorted(fresh.iterdir()):
+        if part.is_dir():
+            shutil.rmtree(out / part.name, ignore_errors=True)
+        shutil.move(part, out / part.name)
+
+
+def report(made: list[Recording], out: Path) -> None:
     minutes = sum(r.seconds for r in made) / 60
+    size = sum((out / r.file).stat().st_size for r in made)
     print(
         f"{len(made)} recordings, {minutes:.1f} min, {size / 1e6:.1f} MB, "
         f"{len({r.sound_class for r in made})} classes"
     )
-    return made
 
 
 def thinned(made: list[Recording], folder: Path) -> list[Recording]:
@@ -118,29 +146,34 @@ def is_computed(package: str) -> bool:
 
 
 def rows_of(folder: Path) -> Iterator[dict[str, Any]]:
-    """The rows of a folder that may be shipped."""
+    """The rows of a folder that are what they are called."""
     for line in (folder / "manifest.jsonl").read_text(encoding="utf-8").splitlines():
         row = json.loads(line)
-        if row["licence_group"] in SHIPPABLE and row["id"] not in WRONG:
+        if row["id"] not in WRONG:
             yield row | {"sound_class": RELABELLED.get(row["id"], row["sound_class"])}
 
 
-def ship(row: dict[str, Any], folder: Path, out: Path) -> Recording | None:
+def ship(row: dict[str, Any], folder: Path, out: Path, form: Form = LIBRARY) -> Recording | None:
     """Write one recording and measure what was written; None where it is not good enough."""
     source = folder / row["file"]
     sound, rate = soundfile.read(source, always_2d=True, dtype="float32")
     audio: Audio = sound.T[:2]
     clipped = clipped_share(audio)
-    start, end = best_part(audio, rate)
+    start, end = best_part(audio, rate, form.longest)
     whole = end - start == audio.shape[1]
+    if form.mono:
+        audio = audio.mean(0, keepdims=True)
+    alike = len(audio) == sound.shape[1]
     file = f"audio/{row['id']}.ogg"
     size, seconds = source.stat().st_size, audio.shape[1] / rate
-    if whole and source.suffix == ".ogg" and (size < COPY_BELOW or size < COPY_RATE * seconds * len(audio)):
+    small = size < COPY_BELOW or size < COPY_RATE * seconds * len(audio)
+    if whole and alike and source.suffix == ".ogg" and small:
         shutil.copyfile(source, out / file)
         changes = "unchanged copy"
     else:
         changes = "" if whole else f"cut to {start / rate:.1f}-{end / rate:.1f} s, ends faded; "
-        audio, rate = encode(audio[:, start:end], rate, out / file, fade=not whole)
+        changes += "" if alike else "channels averaged; "
+        audio, rate = encode(audio[:, start:end], rate, out / file, fade=not whole, form=form)
         changes += "encoded as Ogg Vorbis"
     # What is measured is what will be heard: the written file, at the rate at which it is played.
     sound, rate = soundfile.read(out / file, always_2d=True, dtype="float32")
@@ -194,20 +227,20 @@ def quality(
     return treble * known * (1 - min(20 * clipped, 0.4)) * quiet * recorded
 
 
-def best_part(audio: Audio, rate: int) -> tuple[int, int]:
-    """(start, end) in samples of the 40 s in which a long recording is full and even; all of a short one."""
+def best_part(audio: Audio, rate: int, longest: float) -> tuple[int, int]:
+    """(start, end) in samples of the seconds in which a long recording is full and even; all of a short one."""
     n = audio.shape[1]
-    if n <= (LONGEST + 5) * rate:
+    if n <= 1.125 * longest * rate:
         return 0, n
     levels = block_levels(audio, rate)  # every 25 ms
     seconds = levels[: len(levels) // 40 * 40].reshape(-1, 40).max(1)
-    width = int(LONGEST)
+    width = int(longest)
     windows = np.lib.stride_tricks.sliding_window_view(seconds, width)
     best = int(np.argmax(windows.mean(1) - 1.5 * windows.std(1)))
     return best * rate, min((best + width) * rate, n)
 
 
-def encode(audio: Audio, rate: int, path: Path, fade: bool) -> tuple[Audio, int]:
+def encode(audio: Audio, rate: int, path: Path, fade: bool, form: Form) -> tuple[Audio, int]:
     """Ogg Vorbis at no more than 48 kHz, below full scale, cuts faded; returns what was written."""
     if rate > 48_000:
         audio, rate = at_rate(audio, rate), RATE
@@ -216,7 +249,7 @@ def encode(audio: Audio, rate: int, path: Path, fade: bool) -> tuple[Audio, int]
         ramp = np.linspace(0, 1, round(0.05 * rate), dtype=np.float32)
         audio[:, : len(ramp)] *= ramp
         audio[:, -len(ramp) :] *= ramp[::-1]
-    best = VORBIS_QUALITY if audio.shape[1] < 10 * rate else LASTING_QUALITY
+    best = form.short if audio.shape[1] < 10 * rate else form.lasting
     with soundfile.SoundFile(
         path, "w", rate, len(audio), "VORBIS", format="OGG", compression_level=1 - best
     ) as file:

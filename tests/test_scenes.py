@@ -10,7 +10,7 @@ import pytest
 import soundfile
 
 from reasound.data.manifest import Hit, Recording, write_manifest
-from reasound.data.scenes import Mixture, SceneMaker, caption, evidence, only, reasoning
+from reasound.data.scenes.drawn import Mixture, SceneMaker, caption, evidence, only, reasoning
 from reasound.plan import Event, Place, Plan
 from reasound.synthesis.match import Library
 from reasound.timeline import SAMPLE_RATE

@@ -1,5 +1,5 @@
-"""Where models are, where they can be had, and under which licence: the embedded pocket parts and the sound library,
-each a small installed package of data, and the released ThinkSound weights in a folder of the user's."""
+"""Where models are, where they can be had, and under which licence: the embedded pocket parts, the sound library and
+the benchmark, each a small installed package of data, and the released ThinkSound weights in a folder of the user's."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from typing import Any
 from reasound.checkpoints.encoders import METACLIP, T5
 from reasound.errors import UserError
 
-POCKET, SOUNDS = "reasound_pocket", "reasound_sounds"
+POCKET, SOUNDS, BENCHMARK = "reasound_pocket", "reasound_sounds", "reasound_benchmark"
 _INSTALL = {
     POCKET: "pip install ./models/reasound-pocket",
     SOUNDS: "pip install ./models/reasound-sounds",
+    BENCHMARK: "pip install ./models/reasound-benchmark",
 }
 POCKET_LICENCES = {
     "labels": "Apache-2.0",
@@ -113,6 +114,11 @@ def pocket(part: str) -> Path:
 def sounds() -> Path:
     """Folder of the sound library: manifest.jsonl and audio/."""
     return package_folder(SOUNDS)
+
+
+def benchmark() -> Path:
+    """Folder of what is measured on, never learned from: manifest.jsonl, audio/, sprites.jsonl and sprites/."""
+    return package_folder(BENCHMARK)
 
 
 def models_folder() -> Path:

@@ -1,0 +1,1 @@
+"""Recordings and pictures that Reasound is measured on: data only, read through reasound.checkpoints.catalog."""
