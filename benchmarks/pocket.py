@@ -1,14 +1,10 @@
-"""What the embedded model and the library renderer reach, in one report.
+"""How fast and how exact the embedded model and the library renderer are, in one report.
 
-    python benchmarks/pocket.py --clips DIR [--only clips,classes,lengths,same,start] [--json FILE]
+    python benchmarks/pocket.py --clips DIR [--only speed,lengths,same,start] [--json FILE]
 
-`--clips` is a folder of videos with their real sound; its clips.json, where there is one, names the sound class of
-each. Parts:
+`--clips` is a folder of videos. How good it sounds is measured by `reasound evaluate`. Parts:
 
-clips    every clip becomes a take: seconds, onset F1 (100 ms) of our sound against the real track, beside our own
-         onsets moved round the clip, the best steady beat that is the same for all clips, and the best for each
-         clip (an oracle: it is told the answer)
-classes  a caption of each class to sound: does YAMNet's top five hold a matching tag? Both renderers
+speed    every clip becomes a take: seconds for each second of video
 lengths  sound length equals picture length; no step in level where the model's windows join
 same     same seed, same bytes; alone as in a batch
 start    seconds to import and load, peak memory of a whole command
@@ -37,109 +33,29 @@ import numpy as np
 
 from reasound import Clip, Output, Reasound, foley
 from reasound.errors import UserError
-from reasound.evaluation.onsets import audio_onsets, best_constant_rhythm, f1, shifted_f1
-from reasound.evaluation.tags import TAGS, heard
-from reasound.evaluation.yamnet import Yamnet
-from reasound.pipeline import STEPS
-from reasound.plan import Ambience, Event, Plan
-from reasound.reasoning import knowledge
+from reasound.plan import Event, Plan
 from reasound.synthesis.model import OVERLAP
 from reasound.synthesis.windows import spans
 from reasound.timeline import SAMPLE_RATE, SAMPLES_PER_LATENT, Timeline, samples
 
 LENGTHS = (Fraction("0.4"), Fraction(1), Fraction("5.005"), Fraction(9), Fraction("10.024"), Fraction(61))
-CAPTION_SECONDS = 4.0
-IMPACTS = ("hammer", "hitting_bag", "congas", "drummer", "drum_kit", "dog_bark", "pistol", "fireworks")
-"""Clips in which something strikes or bursts."""
-HITS = (0.4, 1.3, 2.2, 3.1)
-"""Seconds at which an impact class is asked to sound."""
 
 
-def clips(engine: Reasound, folder: Path) -> dict[str, Any]:
-    """Every clip: onset F1 of the generated sound against the real one, and how fast it was made."""
-    truth: dict[str, Any] = {}
-    if (folder / "clips.json").is_file():
-        truth = {row["file"]: row for row in json.loads((folder / "clips.json").read_text())["clips"]}
+def speed(engine: Reasound, folder: Path) -> dict[str, Any]:
+    """Every clip becomes a take on disk: seconds for each second of video."""
     paths = sorted(folder.glob("*.mp4"))
     engine.perceive(Clip.open(paths[0]))  # loads what loads once
-    rows, struck = [], []
+    rows, took, seconds = [], 0.0, 0.0
     for path in paths:
         clip = Clip.open(path)
         began = time.perf_counter()
         with tempfile.TemporaryDirectory() as out:
-            take = foley(engine, clip)
-            take.save(Output.named(Path(out) / "x"), clip)
-        took = time.perf_counter() - began
-        seconds = float(clip.seconds)
-        row: dict[str, Any] = {"clip": path.stem, "seconds": seconds, "took": took}
-        row["events"] = ", ".join(e.sound_class for e in take.plan.events)
-        row["lufs"] = take.mix.loudness
-        real = clip.audio()
-        if real is not None:
-            wanted, found = real_onsets(real, truth.get(path.name)), audio_onsets(take.audio, SAMPLE_RATE)
-            planned = sorted(t for event in take.plan.events for t in event.onsets)
-            row |= {"f1": f1(found, wanted), "planned": f1(planned, wanted)}
-            row |= {
-                "beat": best_constant_rhythm(wanted, seconds),
-                "moved": shifted_f1(found, wanted, seconds),
-            }
-            if path.stem in IMPACTS:
-                struck.append((row, wanted, seconds))
-        rows.append(row)
-        print(row, file=sys.stderr)
-    mean = {k: float(np.mean([row[k] for row, _, _ in struck])) for k in ("f1", "planned", "beat", "moved")}
-    mean["one beat for all"] = max(
-        float(
-            np.mean([f1(np.arange(phase * period, length, period), wanted) for _, wanted, length in struck])
-        )
-        for period in np.geomspace(0.15, 2.0, 60)
-        for phase in (0.0, 0.25, 0.5, 0.75)
-    )
-    speed = sum(r["took"] for r in rows) / sum(r["seconds"] for r in rows)
-    return {"rows": rows, "mean over clips with impacts": mean, "seconds per second": speed}
-
-
-def real_onsets(audio: np.ndarray, known: dict[str, Any] | None) -> np.ndarray:
-    """Those that clips.json lists, the softer ones too where fewer than eight are clear; else measured."""
-    if known is None:
-        return audio_onsets(audio, SAMPLE_RATE)
-    clear = known["onsets"]
-    return np.array(clear if len(clear) >= 8 else known["onsets_sensitive"])
-
-
-def asked(name: str, caption: str) -> Plan:
-    """A plan that asks for one class by caption alone, the way its sound usually goes."""
-    trigger = knowledge.sound_class(name).trigger
-    if trigger == "none":
-        return Plan(seconds=CAPTION_SECONDS, ambience=(Ambience(id="it", sound=caption, level=0.0),))
-    hits = HITS if trigger in ("impact", "step") else ()
-    event = Event(id="it", source="something", sound=caption, end=CAPTION_SECONDS, onsets=hits)
-    return Plan(seconds=CAPTION_SECONDS, events=(event,))
-
-
-def classes(engine: Reasound, seed: int = 0, steps: int = STEPS) -> dict[str, Any]:
-    """Share of the captions of each class for which YAMNet names it; a class counts when YAMNet names it in at
-    least half of the recordings that the library has of it."""
-    yamnet = Yamnet.load()
-    recorded: dict[str, list[bool]] = {}
-    for recording in engine.library.library.recordings:
-        kept = recorded.setdefault(recording.sound_class, [])
-        kept.append(heard(recording.sound_class, recording.tags[:5]))
-    known = [name for name in TAGS if name in recorded and np.mean(recorded[name]) >= 0.5]
-    rows: dict[str, dict[str, float]] = {}
-    for name in known:
-        rows[name] = {}
-        for renderer in ("library", "model"):
-            hits = []
-            for caption in knowledge.sound_class(name).captions:
-                plan = asked(name, caption)
-                layers = engine.render(plan, Fraction(plan.seconds), seed, None, renderer, steps)
-                top = [tag for tag, _ in yamnet.tags(layers[0].audio, SAMPLE_RATE)]
-                hits.append(heard(name, top))
-            rows[name][renderer] = float(np.mean(hits))
-        print(name, rows[name], file=sys.stderr)
-    share = {r: float(np.mean([row[r] >= 0.5 for row in rows.values()])) for r in ("library", "model")}
-    return {"recognised classes": len(known), "of": len(TAGS), "share of classes": share, "rows": rows}
+            foley(engine, clip).save(Output.named(Path(out) / "x"), clip)
+        one = time.perf_counter() - began
+        rows.append({"clip": path.stem, "seconds": float(clip.seconds), "took": one})
+        took, seconds = took + one, seconds + float(clip.seconds)
+        print(rows[-1], file=sys.stderr)
+    return {"rows": rows, "seconds per second": took / seconds}
 
 
 def lengths(engine: Reasound) -> dict[str, Any]:
@@ -261,10 +177,8 @@ def parts(args: argparse.Namespace) -> Iterator[tuple[str, Any]]:
         args.clips / "hammer.mp4" if (args.clips / "hammer.mp4").is_file() else next(args.clips.glob("*.mp4"))
     )
     for name in args.only.split(","):
-        if name == "clips":
-            yield name, clips(engine, args.clips)
-        elif name == "classes":
-            yield name, classes(engine, steps=args.steps)
+        if name == "speed":
+            yield name, speed(engine, args.clips)
         elif name == "lengths":
             yield name, lengths(engine)
         elif name == "same":
@@ -272,7 +186,7 @@ def parts(args: argparse.Namespace) -> Iterator[tuple[str, Any]]:
         elif name == "start":
             yield name, start(nine)
         else:
-            raise UserError(f"there is no part {name!r}; choose from clips, classes, lengths, same, start")
+            raise UserError(f"there is no part {name!r}; choose from speed, lengths, same, start")
 
 
 def main() -> None:
@@ -280,10 +194,8 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--clips", type=Path, required=True)
-    parser.add_argument("--only", default="start,clips,classes,lengths,same")
-    parser.add_argument("--steps", type=int, default=STEPS)
+    parser.add_argument("--only", default="start,speed,lengths,same")
     parser.add_argument("--json", type=Path, help="write the whole report here")
-    parser.add_argument("--write-renderers", type=Path, help="write the scores that --renderer auto reads")
     args = parser.parse_args()
     report: dict[str, Any] = {"machine": machine()}
     for name, found in parts(args):
@@ -291,10 +203,6 @@ def main() -> None:
         print(json.dumps({name: {k: v for k, v in found.items() if k != "rows"}}, indent=1))
     if args.json:
         args.json.write_text(json.dumps(report, indent=1) + "\n")
-    if args.write_renderers and "classes" in report:
-        about = "Share of captions whose class YAMNet hears, by renderer; from benchmarks/pocket.py --only classes."
-        table = {"about": about, "classes": report["classes"]["rows"]}
-        args.write_renderers.write_text(json.dumps(table, indent=1) + "\n")
 
 
 if __name__ == "__main__":

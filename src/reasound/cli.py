@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from reasound import __version__, models_cli
+from reasound import __version__, evaluate_cli, models_cli
 from reasound.console import RELEASED_SHARES, Debug, Json, choose, notes, page, show_json, stages
 from reasound.errors import UserError
 from reasound.machine import DEVICES, PRECISIONS
@@ -29,6 +29,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(models_cli.app)
+app.add_typer(evaluate_cli.app)
 ClipPath = Annotated[Path, typer.Argument(help="A video file.", show_default=False)]
 
 

@@ -51,6 +51,23 @@ def watch(clip: Clip, labels: Labels, progress: Callable[[float], None] | None =
     )
 
 
+def unseen(seconds: float) -> Features:
+    """The features of a clip of which no picture is seen: nothing is there and nothing moves."""
+    blind = Meter()
+    motion = blind.motion(seconds)
+    frames = Timeline(seconds).visual
+    return Features(
+        seconds=seconds,
+        visual=np.zeros((frames, 384), np.float32),
+        probabilities=np.zeros((frames, 1000), np.float32),
+        sightings=(),
+        colour=blind.colour(seconds),
+        motion=motion,
+        sync=sync_features(motion),
+        shots=blind.shots(seconds),
+    )
+
+
 class _Looks:
     """Takes the picture on screen in the middle of each half second, and has the labels look at a few at a time."""
 

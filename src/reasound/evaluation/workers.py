@@ -1,0 +1,74 @@
+"""The same work on many items, in several processes, each with its own models and one thread.
+
+With one thread a network gives the same digits whatever else the machine does, so a report does not depend on how many
+processes made it.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from typing import Any, TypeVar
+
+State = TypeVar("State")
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+_state: Any = None  # of this process
+
+
+def each(
+    make: Callable[[], State],
+    work: Callable[[State, Item], Result],
+    items: Iterable[Item],
+    processes: int,
+) -> Iterator[Result]:
+    """`work(make(), item)` for every item, in order; `make` runs once a process.
+
+    With more than one process both are pickled, so they are functions of a module, or partial ones.
+    """
+    if processes == 1:
+        yield from _alone(make, work, items)
+        return
+    # NumPy's library has threads of its own, and reads their number when it is loaded.
+    for threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ.setdefault(threads, "1")
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(processes, context, _begin, (make,)) as pool:
+        waiting = [pool.submit(_work, work, item) for item in items]
+        try:
+            for future in waiting:
+                yield future.result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _alone(
+    make: Callable[[], State], work: Callable[[State, Item], Result], items: Iterable[Item]
+) -> Iterator[Result]:
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        state = make()
+        for item in items:
+            yield work(state, item)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _begin(make: Callable[[], Any]) -> None:
+    import cv2
+    import torch
+
+    global _state
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    _state = make()
+
+
+def _work(work: Callable[[Any, Item], Result], item: Item) -> Result:
+    return work(_state, item)

@@ -1,0 +1,39 @@
+"""The same work in one process or several."""
+
+import os
+
+import pytest
+import torch
+
+from reasound.evaluation.workers import each
+
+
+def start():
+    return os.getpid()
+
+
+def square(state, item):
+    return item * item, state == os.getpid(), torch.get_num_threads()
+
+
+def broken(state, item):
+    raise ValueError(f"item {item} is broken")
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_results_come_in_order_from_processes_of_one_thread_each(processes):
+    found = list(each(start, square, range(5), processes))
+    assert [value for value, _, _ in found] == [0, 1, 4, 9, 16]
+    assert all(own and threads == 1 for _, own, threads in found)
+
+
+def test_threads_are_as_before():
+    before = torch.get_num_threads()
+    list(each(start, square, [1], 1))
+    assert torch.get_num_threads() == before
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_an_error_ends_the_work_and_says_what_it_was(processes):
+    with pytest.raises(ValueError, match="item 0 is broken"):
+        list(each(start, broken, range(3), processes))
