@@ -9,6 +9,8 @@ import pytest
 import soundfile
 
 import clips
+from reasound.media.video import Clip
+from reasound.plan import Plan
 from test_doors import inside, run  # noqa: F401 (a fixture)
 
 RATE = 44_100
@@ -79,3 +81,40 @@ def test_the_measures_of_the_field_are_listed_with_what_they_need(capfd, inside)
     rows = json.loads(out)["protocols"]
     assert code == 0 and {"fd-openl3", "kl-passt", "desync", "clap-cot"} <= {row["name"] for row in rows}
     assert all(row["file"] and row["licence"] and row["project"] for row in rows)
+
+
+def test_scenes_can_be_written_out_whole(capfd, inside):  # noqa: F811
+    code, out, _ = run(capfd, "evaluate", "write", "scenes", "--limit", 1, "--json")
+    assert code == 0 and json.loads(out)["scenes"] == 1
+    (scene,) = Path("scenes").iterdir()
+    plan = Plan.load(scene / "plan.json")
+    mix, rate = soundfile.read(scene / "mix.wav")
+    stems = [soundfile.read(path)[0] for path in (scene / "stems").iterdir()]
+    assert rate == RATE and np.abs(sum(stems) - mix).max() < 1e-6
+    assert len(stems) == len(plan.events) + len(plan.ambience)
+    clip = Clip.open(scene / "film.mp4")
+    assert float(clip.seconds) == plan.seconds == len(mix) / RATE
+    masks = np.load(scene / "masks.npz")
+    assert masks["e1"].shape == (round(plan.seconds * 25), 240, 320) and masks["e1"].any()
+    for folder in (scene / "tasks").iterdir():
+        task = json.loads((folder / "task.json").read_text())
+        given, answer = (soundfile.read(folder / f"{name}.wav")[0] for name in ("given", "answer"))
+        first = round(task["span"][0] * RATE)
+        assert task["instruction"] and np.array_equal(given[:first], answer[:first])
+    code, _, err = run(capfd, "evaluate", "write", "scenes")
+    assert code == 1 and "scenes exists already" in err
+
+
+def test_a_scene_is_scored_from_end_to_end(capfd, inside):  # noqa: F811
+    code, out, _ = run(
+        capfd, "evaluate", "scenes", "--limit", 1, "--steps", 1, "--processes", 1, "-o", "s", "--json"
+    )
+    report = json.loads(out)
+    assert code == 0 and report["what"] == "scenes" and report["about"]["benchmark"] == 1
+    (item,) = report["items"]
+    assert item["scores"]["truth"]["onset_f1"] == 1 and item["scores"]["silence"]["onset_f1"] in (0, 1)
+    rows = set(item["scores"])
+    assert {"auto", "library, no video", "model, plan given", "mixture, nothing told", "reasoner"} <= rows
+    assert item["scores"]["library, plan given"]["repeats"] == 1
+    assert item["scores"]["auto"]["length_error"] == 0
+    assert "data:video/mp4" in Path("s.html").read_text() or "data:audio/mp4" in Path("s.html").read_text()

@@ -87,6 +87,41 @@ def scenes(
 
 
 @app.command()
+def write(
+    folder: Annotated[Path, typer.Argument(help="A folder to make.", show_default=False)],
+    limit: Limit = None,
+    seed: Seed = 0,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Write the scenes out: film, sound, stems, plan, masks and edit tasks, to try another system on them."""
+    if folder.exists():
+        raise UserError(f"{folder} exists already; choose another name")
+    if not folder.parent.is_dir():
+        raise UserError(f"the folder {folder.parent} does not exist; make it or choose another place")
+    with stages({"scenes": 100}) as report:
+        from reasound.data.scenes.benchmark import FULL, Benchmark, write_scene
+        from reasound.data.scenes.heldout import Heldout
+
+        bench, count = Benchmark(Heldout.load(), seed), limit or FULL
+        left_out: dict[str, str] = {}
+        for i in range(count):
+            try:
+                scene = bench.scene(i)
+            except UserError as error:  # rigid bodies, without MuJoCo
+                left_out[bench.name(i)] = str(error)
+                continue
+            write_scene(scene, folder / scene.id)
+            report("scenes", (i + 1) / count)
+    if as_json:
+        show_json({"folder": str(folder), "scenes": count - len(left_out), "left_out": left_out})
+        return
+    page.print(f"{count - len(left_out)} scenes in [bold]{folder}/[/]", highlight=False)
+    for name, reason in left_out.items():
+        page.print(f"{name} was left out: {reason}", highlight=False, soft_wrap=True)
+
+
+@app.command()
 def clips(
     folder: Annotated[Path, typer.Argument(help="Videos, with or without sound.", show_default=False)],
     out: Out = None,

@@ -9,6 +9,7 @@ ambience, and the sound that held-out recordings make of it. Scene i of a seed i
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -21,6 +22,7 @@ from reasound.data.scenes.drawn import BACKGROUND, caption, reasoning
 from reasound.data.scenes.heldout import Heldout
 from reasound.data.scenes.tasks import tasks
 from reasound.data.scenes.truth import FPS, HEIGHT, WIDTH, Film, Staged, TrueScene
+from reasound.media import audio as audio_files
 from reasound.plan import Acoustics, Ambience, Event, Plan, Space
 from reasound.reasoning.knowledge import sound_class
 from reasound.synthesis.library import LibraryRenderer
@@ -167,3 +169,32 @@ def write_film(film: Film, path: Path, progress: Callable[[float], None] | None 
             if progress is not None:
                 progress((k + 1) / film.frames)
         box.mux(stream.encode(None))
+
+
+def write_scene(scene: TrueScene, folder: Path) -> None:
+    """All that is known of a scene, as files in a new folder: film.mp4 (without sound), mix.wav, stems/ID.wav,
+    plan.json, masks.npz (ID -> [frames, H, W]), and tasks/OPERATION/: given.wav, answer.wav, task.json."""
+    folder.mkdir(parents=True)
+    write_film(scene.film, folder / "film.mp4")
+    (folder / "plan.json").write_text(scene.plan.to_json(), encoding="utf-8")
+    sounds = {"mix": scene.mix} | {f"stems/{name}": stem for name, stem in scene.stems.items()}
+    for task in scene.tasks:
+        where = f"tasks/{task.operation}"
+        sounds |= {f"{where}/given": task.given, f"{where}/answer": task.answer}
+        (folder / where).mkdir(parents=True)
+        told = {
+            "operation": task.operation,
+            "instruction": task.instruction,
+            "target": task.target,
+            "event": task.event,
+            "span": list(task.span),
+        }
+        (folder / where / "task.json").write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+    for name, audio in sounds.items():
+        path = folder / f"{name}.wav"
+        path.parent.mkdir(exist_ok=True)
+        audio_files.write(path, audio, subtype="FLOAT")
+    seen = [event.id for event in scene.plan.events if event.on_screen]
+    frames = range(scene.film.frames)
+    masks = {name: np.stack([scene.film.mask(name, k) for k in frames]) for name in seen}
+    np.savez_compressed(folder / "masks.npz", **masks)  # type: ignore[arg-type]
