@@ -36,7 +36,7 @@ KNOWN = {
 }
 """What a renderer may know; each key but "" follows the renderer's name."""
 ALWAYS = ("", "plan given")
-"""Of these every scene tells; of the others every `ABLATED`th."""
+"""Of these every scene tells; of the others some do."""
 ROOM = 0.3
 """Seconds before the end in which nothing that is moved may lie: it must have time to be heard."""
 MIXTURES = {
