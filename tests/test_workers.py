@@ -2,6 +2,7 @@
 
 import os
 
+import cv2
 import pytest
 import torch
 
@@ -28,9 +29,9 @@ def test_results_come_in_order_from_processes_of_one_thread_each(processes):
 
 
 def test_threads_are_as_before():
-    before = torch.get_num_threads()
-    list(each(start, square, [1], 1))
-    assert torch.get_num_threads() == before
+    before = torch.get_num_threads(), cv2.getNumThreads()
+    seen = list(each(start, lambda state, item: cv2.getNumThreads(), [1], 1))
+    assert seen == [1] and (torch.get_num_threads(), cv2.getNumThreads()) == before
 
 
 @pytest.mark.parametrize("processes", [1, 2])

@@ -56,8 +56,8 @@ from reasound.pipeline import Report as Tell
 from reasound.timeline import SAMPLE_RATE
 
 PART = 5
-"""Every fifth scene, from the first on, is also made without each of the inputs, and by the audio model as a whole; every
-fifth, from the third on, is also edited. Five and the six of benchmark.RIGID_EVERY meet: no kind is left out."""
+"""Every fifth scene, from the first on, is also made without each of the inputs, and by the audio model as a whole;
+every fifth, from the third on, is also edited. Five and benchmark.RIGID_EVERY have no divisor: no kind is left out."""
 SHOWN = 12
 """Scenes of the page."""
 FILM = 8

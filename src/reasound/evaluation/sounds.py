@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from reasound.data.sets import VIDEOS
 from reasound.errors import UserError
 from reasound.evaluation.about import about
 from reasound.evaluation.clips import MEASURES as CLIP_MEASURES
@@ -21,7 +22,6 @@ from reasound.pipeline import quiet
 from reasound.timeline import SAMPLE_RATE
 
 SOUNDS = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".m4a", ".aac", ".aiff")
-VIDEOS = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v")
 MEASURES = {name: measure for name, measure in CLIP_MEASURES.items() if not name.startswith("struck_")}
 SYSTEMS = {"real": "the real sound, measured like the others: the ceiling", "made": "the sounds to be judged"}
 TABLES = (

@@ -48,26 +48,33 @@ def each(
 def _alone(
     make: Callable[[], State], work: Callable[[State, Item], Result], items: Iterable[Item]
 ) -> Iterator[Result]:
+    import cv2
     import torch
 
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
+    threads = torch.get_num_threads(), cv2.getNumThreads()
+    _one_thread()
     try:
         state = make()
         for item in items:
             yield work(state, item)
     finally:
-        torch.set_num_threads(threads)
+        torch.set_num_threads(threads[0])
+        cv2.setNumThreads(threads[1])
 
 
 def _begin(make: Callable[[], Any]) -> None:
+    global _state
+    _one_thread()
+    _state = make()
+
+
+def _one_thread() -> None:
+    """Optical flow depends on how many threads share a picture, as sums of a network do."""
     import cv2
     import torch
 
-    global _state
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
-    _state = make()
 
 
 def _work(work: Callable[[Any, Item], Result], item: Item) -> Result:
