@@ -1,12 +1,15 @@
 """The scenes of the benchmark: each made again from its number, and true to what it says of itself."""
 
+import sys
+
 import numpy as np
 import pytest
 
 from reasound.data.scenes import acts
 from reasound.data.scenes.benchmark import FULL, QUICK, RIGID_EVERY, Benchmark, write_film
 from reasound.data.scenes.heldout import Heldout
-from reasound.evaluation.scenes import PART
+from reasound.evaluation.scenes import PART, Bench, outcome
+from reasound.pipeline import Reasound
 from reasound.timeline import samples
 
 KINDS = {"rigid", *acts.KINDS}
@@ -54,3 +57,10 @@ def test_a_film_is_the_same_file_every_time(bench, tmp_path):
     for name in ("a.mp4", "b.mp4"):
         write_film(film, tmp_path / name)
     assert (tmp_path / "a.mp4").read_bytes() == (tmp_path / "b.mp4").read_bytes()
+
+
+def test_without_mujoco_a_scene_is_listed_and_not_skipped_in_silence(bench, monkeypatch):
+    monkeypatch.setitem(sys.modules, "mujoco", None)
+    found = outcome(Bench(Reasound(), bench), RIGID_EVERY - 1, seed=0, steps=1)
+    assert found.id == bench.name(RIGID_EVERY - 1) and not found.scores
+    assert found.problem.endswith("pip install 'reasound[scenes]'")
