@@ -207,3 +207,10 @@ def better_generated(plan: Plan) -> set[str]:
     }
     named = [(e.id, e.sound_class) for e in plan.events] + [(a.id, a.sound_class) for a in plan.ambience]
     return {name for name, sound_class in named if sound_class in better}
+
+
+def better_of(plan: Plan, placed: Sequence[Layer], generated: Sequence[Layer]) -> list[Layer]:
+    """What "auto" gives, of the layers that both renderers made of the same plan."""
+    better = better_generated(plan)
+    both = zip(placed, generated, strict=True)
+    return [new if new.events[0] in better else old for old, new in both]

@@ -101,13 +101,7 @@ _T5_LAYER = {
 
 def read_config(folder: Path, model_type: str) -> dict[str, Any]:
     """config.json of a hub folder or a converted one. UserError when it is missing or of another kind of model."""
-    path = folder / "config.json"
-    try:
-        config = json.loads(path.read_bytes())
-    except FileNotFoundError as error:
-        raise UserError(f"{folder} is not a model folder: it has no config.json") from error
-    except (OSError, ValueError) as error:
-        raise UserError(f"cannot read {path}: {error}") from error
+    config = store.config_of(folder)
     found = config.get("model_type") if isinstance(config, dict) else None
     if found != model_type:
         raise UserError(

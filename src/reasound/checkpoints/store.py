@@ -107,15 +107,20 @@ def _write(path: Path, tensors: Mapping[str, tuple[Tensor, torch.dtype]]) -> str
     return digest.hexdigest()
 
 
-def read_config(folder: Path, kind: str, version: int = 1) -> dict[str, Any]:
-    """The configuration of a folder of this kind. UserError when it is missing or of another kind or version."""
+def config_of(folder: Path) -> Any:
+    """What is in a model folder's config.json. UserError when there is none, or it is not JSON."""
     path = folder / "config.json"
     try:
-        config = json.loads(path.read_bytes())
+        return json.loads(path.read_bytes())
     except FileNotFoundError as error:
         raise UserError(f"{folder} is not a model folder: it has no config.json") from error
     except (OSError, ValueError) as error:
         raise UserError(f"cannot read {path}: {error}") from error
+
+
+def read_config(folder: Path, kind: str, version: int = 1) -> dict[str, Any]:
+    """The configuration of a folder of this kind. UserError when it is missing or of another kind or version."""
+    config = config_of(folder)
     if not isinstance(config, dict) or config.get("kind") != kind:
         found = config.get("kind") if isinstance(config, dict) else None
         raise UserError(

@@ -27,7 +27,7 @@ from reasound.evaluation.tags import TAGS, heard
 from reasound.evaluation.workers import each
 from reasound.media import audio as audio_files
 from reasound.media.video import Clip
-from reasound.pipeline import PEAK, RENDERERS, STEPS, Reasound, Renderer, Report, better_generated, quiet
+from reasound.pipeline import PEAK, RENDERERS, STEPS, Reasound, Renderer, Report, better_of, quiet
 from reasound.reasoning.knowledge import sound_class
 from reasound.stages.foley import usual_loudness
 from reasound.take import Layer
@@ -241,9 +241,7 @@ def outcome(
     sounds: dict[str, Audio] = {}
     for name in renderers:
         if name == "auto" and {"library", "model"} <= layers.keys():
-            better = better_generated(plan)
-            both = zip(layers["library"], layers["model"], strict=True)
-            layers[name] = [new if new.events[0] in better else placed for placed, new in both]
+            layers[name] = better_of(plan, layers["library"], layers["model"])
         else:
             layers[name] = engine.render(plan, clip.seconds, seed, features, name, steps)
         mix = engine.mix(layers[name], usual_loudness(plan), PEAK).audio

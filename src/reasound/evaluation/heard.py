@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -66,7 +66,7 @@ class Heard:
             tags=() if silent else tuple(top_classes(windows, yamnet.classes, OURS)),
             windows=windows,
             embeddings=embeddings,
-            levels={name: _defined(value) for name, value in levels.items()},
+            levels=defined(levels),
         )
 
     def fitted(self, seconds: float) -> Heard:
@@ -82,8 +82,8 @@ def compared(sound: Heard, real: Heard | None, wanted: Seconds | None) -> Scores
     scores: Scores = {}
     if wanted is not None:
         scores["onset_f1"] = f1(sound.onsets, wanted)
-        scores["onset_ap"] = _defined(average_precision(sound.times, sound.strengths, wanted))
-        scores["onset_error"] = _defined(1000 * timing_error(sound.onsets, wanted))
+        area = average_precision(sound.times, sound.strengths, wanted)
+        scores |= defined({"onset_ap": area, "onset_error": 1000 * timing_error(sound.onsets, wanted)})
     return scores if real is None else scores | tagged(sound.tags, sound.windows, real)
 
 
@@ -111,6 +111,6 @@ def constant(sounds: Sequence[Heard], real: Heard) -> Scores:
     return tagged(tags, np.stack([mean / mean.sum() for mean in means]), real)
 
 
-def _defined(value: float) -> float | None:
-    """The report has no place for infinity and what is not a number."""
-    return float(value) if math.isfinite(value) else None
+def defined(scores: Mapping[str, float]) -> Scores:
+    """None for infinity and for what is not a number: the report has no place for them."""
+    return {name: float(value) if math.isfinite(value) else None for name, value in scores.items()}

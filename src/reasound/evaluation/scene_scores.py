@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from reasound.data.scenes.truth import Audio, Task, TrueScene
 from reasound.evaluation import plan_scores
 from reasound.evaluation.edits import untouched
-from reasound.evaluation.heard import CLEAR_DB, Heard
+from reasound.evaluation.heard import CLEAR_DB, Heard, Scores, defined
 from reasound.evaluation.onsets import (
     Seconds,
     audio_onsets,
@@ -53,9 +53,6 @@ UNCHANGED_DB = -60.0
 """Difference of two layers below which they are taken for the same: sums in another order differ by 1e-5."""
 SHORTEST = 0.1
 """Seconds of an edit's span that are compared at least."""
-
-Scores = dict[str, float | None]
-"""Measure -> number, or None where it has none."""
 
 
 @dataclass(frozen=True)
@@ -240,11 +237,6 @@ def of_edit(task: Task, sound: Audio, scene: TrueScene) -> Scores:
         target = spectrogram(scene.stems[task.event][:, part], SAMPLE_RATE)
         scores["edit_target"] = abs(presence(found, target) - presence(wanted, target))
     return defined(scores)
-
-
-def defined(scores: Mapping[str, float]) -> Scores:
-    """None for what has no number."""
-    return {name: float(value) if math.isfinite(value) else None for name, value in scores.items()}
 
 
 def _mean(values: Sequence[float]) -> float:

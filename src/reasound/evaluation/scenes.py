@@ -20,13 +20,12 @@ from reasound.errors import UserError
 from reasound.evaluation.about import about, digest
 from reasound.evaluation.clips import common_beat
 from reasound.evaluation.edits import edited, untouched
-from reasound.evaluation.heard import Heard
+from reasound.evaluation.heard import Heard, Scores
 from reasound.evaluation.onsets import Seconds, audio_onsets, f1
 from reasound.evaluation.page import Card, Sound
 from reasound.evaluation.report import Measure, Report, build
 from reasound.evaluation.scene_measures import CONTROL, EDIT, FINISH, MEASURES, PLACE, PLAN, SOUND, TIME
 from reasound.evaluation.scene_scores import (
-    Scores,
     Truth,
     of_control,
     of_edit,

@@ -14,7 +14,7 @@ from reasound.data.scenes.truth import Audio, TrueScene
 from reasound.mixing.layers import Mastered
 from reasound.perception.features import Features
 from reasound.perception.watch import unseen
-from reasound.pipeline import LOUDNESS, PEAK, Reasound, better_generated
+from reasound.pipeline import LOUDNESS, PEAK, Reasound, better_of
 from reasound.plan import Event, Plan
 from reasound.synthesis.conditions import batched, prepare_conditions
 from reasound.synthesis.library import LibraryRenderer
@@ -127,9 +127,7 @@ def performed(
                 done[made, heard] = engine.render(plan, scene.seconds, seed, None, made, steps)
             yield f"{made}{', ' if how else ''}{how}", Performance(tuple(done[made, heard]), plan)
         if how == "":
-            better = better_generated(plan)
-            both = zip(done["library", heard], done["model", heard], strict=True)
-            chosen = [other if placed.name in better else placed for placed, other in both]
+            chosen = better_of(plan, done["library", heard], done["model", heard])
             yield "auto", Performance(tuple(chosen), plan)
 
 
