@@ -28,7 +28,7 @@ from reasound.data.scenes.drawn import SceneMaker, only
 from reasound.perception.motion import SYNC_DIM
 from reasound.perception.text import MiniLM
 from reasound.synthesis.codec import Codec
-from reasound.synthesis.dit import pocket
+from reasound.synthesis.dit import SIZES, pocket
 from reasound.synthesis.match import Library
 from reasound.timeline import SAMPLES_PER_LATENT
 from reasound.training.audio_model import AudioTraining, Trainer, ask
@@ -40,9 +40,9 @@ SHARD = 50
 """Scenes in a shard."""
 
 
-def pocket_audio(minutes: float = 45.0) -> AudioTraining:
-    """The audio model that ships, on one CPU core."""
-    return AudioTraining(model=pocket(sync=SYNC_DIM), budget=Budget(minutes=minutes))
+def pocket_audio(minutes: float = 45.0, size: str = "12M") -> AudioTraining:
+    """The audio model that ships, or one of another size, on one CPU core."""
+    return AudioTraining(model=pocket(SYNC_DIM, size), budget=Budget(minutes=minutes))
 
 
 def make(codec: Codec, pool: Path, first: int, last: int) -> None:
@@ -74,6 +74,7 @@ def main() -> None:
     trainer.add_argument("--out", type=Path, required=True, help="folder of the run")
     trainer.add_argument("--export", type=Path, help="where the model goes (default: OUT/dit)")
     trainer.add_argument("--minutes", type=float, default=45.0, help="budget of training time")
+    trainer.add_argument("--size", choices=list(SIZES), default="12M", help="parameters")
     trainer.add_argument("--device", default="cpu")
     trainer.add_argument("--batch", type=int, help="sounds a step")
     for command in (maker, trainer):
@@ -84,7 +85,7 @@ def main() -> None:
     if given.command == "make":
         make(Codec.load(given.codec), given.pool, given.first, given.scenes)
         return
-    settings = replace(pocket_audio(given.minutes), device=given.device)
+    settings = replace(pocket_audio(given.minutes, given.size), device=given.device)
     if given.batch:
         settings = replace(settings, batch=given.batch)
     run = Trainer(settings, given.out, given.export)

@@ -1,11 +1,13 @@
 """Train the pocket audio codec.
 
     python recipes/pocket_codec.py --sounds SOUNDS --out RUN/one --minutes 70
-    python recipes/pocket_codec.py --sounds SOUNDS --out RUN/two --minutes 50 --freeze-encoder --start-from RUN/one
+    python recipes/pocket_codec.py --sounds SOUNDS --out RUN/two --minutes 25 --start-from RUN/one --tags 2 --rate 1e-4
+    python recipes/pocket_codec.py --sounds SOUNDS --out RUN/three --minutes 50 --freeze-encoder --start-from RUN/two
 
-The first command trains encoder and decoder and measures the latents. From then on the latents must not change, since
-audio models are trained on them; the second command improves the decoder alone. Both go on where they were when they
-are run again. On one GPU add `--device cuda --batch 64 --workers 8`.
+The first command trains encoder and decoder, the second goes on with YAMNet's layers as one more judge; both measure
+the latents. From then on the latents must not change, since audio models are trained on them; the third command
+improves the decoder alone, with `--adversarial` against judges that learn beside it. All go on where they were when
+they are run again. On one GPU add `--device cuda --batch 64 --workers 8`.
 
 On a CPU, set these before, or page faults take most of the time:
 
@@ -51,6 +53,9 @@ def main() -> None:
     parser.add_argument(
         "--start-from", type=Path, help="folder of a finished run whose weights to start with"
     )
+    parser.add_argument("--rate", type=float, help="learning rate")
+    parser.add_argument("--tags", type=float, default=0.0, help="weight of the distance in YAMNet's layers")
+    parser.add_argument("--adversarial", type=float, default=0.0, help="weight of being taken for real")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--batch", type=int, help="crops a step")
     parser.add_argument("--workers", type=int, help="processes that prepare crops")
@@ -64,6 +69,9 @@ def main() -> None:
     settings = replace(
         settings,
         device=args.device,
+        rate=args.rate or settings.rate,
+        tags=args.tags,
+        adversarial=args.adversarial,
         batch=args.batch or (64 if gpu else settings.batch),
         workers=settings.workers if args.workers is None else args.workers,
         all_windows=gpu,

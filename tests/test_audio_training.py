@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from fractions import Fraction
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -52,11 +53,13 @@ def scene(i, dry):
     at = int(onset * 44_100)
     audio[:, at : at + 8000] = rng.uniform(-1, 1, audio[:, at : at + 8000].shape) * (0.9 if i % 2 else 0.3)
     hit = Event(id="e", source="x", sound="a" if i % 2 else "b", end=SECONDS, onsets=(onset,))
+    like = 0.7 * audio
     if dry:
-        return Scene(Plan(seconds=SECONDS, events=(hit,)), audio, dry=True)
+        return Scene(Plan(seconds=SECONDS, events=(hit,)), audio, references={"mix": like}, dry=True)
     under = 0.1 * rng.standard_normal(audio.shape).astype(np.float32)
     plan = Plan(seconds=SECONDS, caption="a c", events=(hit,), ambience=(Ambience(id="w", sound="c"),))
-    return Scene(plan, audio + under, {"e": audio, "w": under})
+    references = {"e": like, "w": 0.7 * under, "mix": like + 0.7 * under}
+    return Scene(plan, audio + under, {"e": audio, "w": under}, references)
 
 
 @pytest.fixture(scope="module")
@@ -119,6 +122,19 @@ def test_a_dry_sound_is_asked_for_alone(pool):
     given, target = example(pool[1], "object", np.random.default_rng(0), pool.text, CONFIG)
     assert given.missing[0, INPUTS.index("context")]
     assert torch.equal(target, pool[1].mix.float())
+
+
+@pytest.mark.parametrize("task", ["object", "extract", "remove", "mixture", "extend"])
+def test_the_reference_is_of_what_is_asked_for(pool, task):
+    item = pool[13]
+    given, target = example(item, task, np.random.default_rng(3), pool.text, CONFIG)
+    parts = item.rests if task == "remove" else item.stems
+    name = next((k for k in parts if torch.equal(parts[k].float(), target)), "mix")
+    assert (name == "mix") == (task in ("mixture", "extend"))
+    assert torch.equal(given.reference[0], item.references[name].float())
+    assert not given.missing[0, INPUTS.index("reference")]
+    other, same = example(item, task, np.random.default_rng(3), pool.text, CONFIG, unlike=1.0)
+    assert torch.equal(same, target) and other.missing[0, INPUTS.index("reference")]
 
 
 def test_it_learns(pool, tmp_path):
@@ -191,6 +207,25 @@ def test_a_layer_does_not_depend_on_its_neighbours(model):
     assert all(np.array_equal(a.audio, b.audio) for a, b in zip(together, again, strict=True))
     other = renderer.render(PLAN.only(["hit"]), seconds, seed=8, steps=3)
     assert np.abs(other[0].audio - together[0].audio).max() > 1e-2
+
+
+class Shelf:
+    """A sound library of one recording."""
+
+    def event(self, event, n, rng):
+        assert event.level == 0  # mixing sets it
+        return 2 * rng.standard_normal((2, n)).astype(np.float32), [SimpleNamespace(id="take")] * 2
+
+    def ambience(self, ambience, n, rng):
+        return np.zeros((2, n), np.float32), []
+
+
+def test_a_layer_names_the_recordings_that_the_model_heard(model):
+    heard = ModelRenderer(model, Words(), Shelf()).render(PLAN, Fraction(3, 2), seed=7, steps=3)
+    alone = ModelRenderer(model, Words()).render(PLAN, Fraction(3, 2), seed=7, steps=3)
+    assert [layer.recordings for layer in heard] == [("take",), ("take",), ()]
+    assert not any(layer.recordings for layer in alone)
+    assert np.abs(heard[0].audio - alone[0].audio).max() > 1e-2
 
 
 @pytest.mark.parametrize("seconds", [Fraction(2, 5), Fraction(1001, 200)])

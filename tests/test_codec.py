@@ -11,12 +11,15 @@ import torch
 
 from reasound.data.crops import Crops
 from reasound.data.recordings import RATE, Recordings, decode_once
+from reasound.evaluation.yamnet import Yamnet
 from reasound.synthesis import codec as codec_module
 from reasound.synthesis.codec import Codec, CodecConfig, Controls
 from reasound.synthesis.spectra import Frames, _Analysis, _Synthesis, nearby_tone, phase_advance
 from reasound.training.codec import CodecTraining, SpectralLoss, Trainer, kl_loss
+from reasound.training.discriminators import Judges
 from reasound.training.loop import Budget
 from reasound.training.principal import start_linear
+from reasound.training.tag_loss import SAMPLES, TagLoss
 
 TINY = CodecConfig(
     latent=8,
@@ -323,3 +326,56 @@ def test_a_run_leaves_a_codec_and_the_decoder_can_go_on_alone(cache, tmp_path):
     assert not torch.equal(end.decoder.write.weight, start.decoder.write.weight)
     with pytest.raises(ValueError, match="other sizes"):
         Trainer(settings(model=replace(SMALL, latent=4)), two).start_from(start)
+
+
+def test_judges_learn_to_tell_noise_from_tones_and_push_towards_the_real(cache, tmp_path):
+    torch.manual_seed(0)
+    judges = Judges((512,))
+    optimizer = torch.optim.AdamW(judges.parameters(), lr=3e-3)
+    t = torch.arange(8192) / RATE
+    real = torch.sin(2 * math.pi * torch.tensor([440.0, 990.0])[:, None, None] * t).repeat(1, 2, 1) * 0.3
+    made = noise(2, 2, 8192, level=0.2).requires_grad_()
+    for _ in range(30):
+        optimizer.zero_grad()
+        judges.own_loss(0, real, made).backward()
+        optimizer.step()
+    assert made.grad is None  # the judge's lesson is not the decoder's
+    assert judges.judges[0](real)[0].mean() > 0.5 > -0.5 > judges.judges[0](made)[0].mean()
+    fooled, matching = judges.made_loss(0, real, made)
+    assert fooled > 0.5 and matching > 0.1
+    assert judges.made_loss(0, real, real)[1] < 1e-6
+    (fooled + matching).backward()
+    with torch.no_grad():
+        better = made - 0.02 * made.grad / made.grad.abs().max()
+    assert sum(judges.made_loss(0, real, better)) < fooled + matching
+
+
+def test_adversarial_training_goes_on_exactly(cache, tmp_path):
+    crops = Crops(Recordings(cache, "train"), 2, 4 * 2048, 0)
+    adversarial = settings(adversarial=0.1)
+    whole = Trainer(adversarial, tmp_path)
+    losses = [whole.train_step(crops[i]) for i in range(4)]
+    first = Trainer(adversarial, tmp_path)
+    begun = [first.train_step(crops[i]) for i in range(2)]
+    first.save()
+    second = Trainer(adversarial, tmp_path)
+    second.resume()
+    assert begun + [second.train_step(crops[i]) for i in (2, 3)] == losses
+    assert {"judge", "fooled", "matching"} <= set(losses[0])
+
+
+def test_the_tagger_in_the_loss_hears_what_the_tagger_hears():
+    loss, yamnet = TagLoss(), Yamnet.load()
+    sound = noise(1, 1, SAMPLES, level=0.1)[0].cumsum(-1)
+    sound = 0.5 * sound / sound.abs().max()
+    _, embedding = yamnet(sound.numpy(), RATE)
+    found = loss.features(sound)[-1][0]
+    assert torch.nn.functional.cosine_similarity(found, torch.from_numpy(embedding[0]), dim=0) > 0.99
+    stereo, other = sound[None].repeat(1, 2, 1), noise(1, 2, SAMPLES, seed=5)
+    assert loss(stereo, [stereo, stereo]) == 0
+    assert loss(0.1 * stereo, [0.1 * stereo] * 2) == 0
+    assert loss(stereo, [other, other]) > 0.3
+    draws = [other.clone().requires_grad_() for _ in range(2)]
+    loss(stereo, draws).backward()
+    assert all(d.grad.abs().max() > 0 for d in draws)
+    assert all(p.grad is None for p in loss.parameters())

@@ -96,7 +96,7 @@ def test_a_layer_is_told_only_of_its_own_event():
     missing = dict(zip(INPUTS, given.missing[0].tolist(), strict=True))
     assert missing == {
         "visual": True, "sync": True, "caption": False, "reasoning": True,
-        "pooled": False, "timeline": False, "context": True,
+        "pooled": False, "timeline": False, "reference": True, "context": True,
     }  # fmt: skip
     assert given.pooled[0].argmax() == 0
     assert given.timeline[0, :, 0].any()

@@ -293,6 +293,7 @@ def given(words: int = 7, latents: int = 20, seed: int = 0) -> Conditions:
         reasoning_mask=real.clone(),
         pooled=draw(12),
         timeline=draw(latents, 16),
+        reference=draw(latents, 64),
         context=draw(latents, 64),
         mask=F.one_hot(torch.tensor([[KEEP, BESIDE] * (latents // 2)]), 4).float(),
     )

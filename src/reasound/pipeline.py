@@ -95,7 +95,7 @@ class Reasound:
     def generator(self) -> ModelRenderer:
         from reasound.synthesis.model import ModelRenderer
 
-        return ModelRenderer.load(None if self.model == "pocket" else Path(self.model))
+        return ModelRenderer.load(None if self.model == "pocket" else Path(self.model), self.library)
 
     def perceive(self, clip: Clip, report: Report = quiet) -> Features:
         """What is there and when it moves."""

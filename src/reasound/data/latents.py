@@ -30,6 +30,8 @@ class Scene:
     mix: Audio
     stems: Mapping[str, Audio] = field(default_factory=dict)
     """By id of event or ambience, as they are in the mix; may be empty where the plan has only one."""
+    references: Mapping[str, Audio] = field(default_factory=dict)
+    """What the library renderer makes of the same plan with other takes: "mix", and every stem by its id."""
     dry: bool = False
     """The mix is one sound at its reference level, in the middle and without a room: a layer before mixing."""
 
@@ -43,6 +45,7 @@ class Item:
     stems: dict[str, Tensor]
     rests: dict[str, Tensor]
     """The mix without one of them."""
+    references: dict[str, Tensor]
     dry: bool
 
 
@@ -97,6 +100,7 @@ def write_shard(
         sounds = {f"{i}/mix": scene.mix}
         for name, stem in scene.stems.items():
             sounds |= {f"{i}/stem/{name}": stem, f"{i}/rest/{name}": scene.mix - stem}
+        sounds |= {f"{i}/like/{name}": sound for name, sound in scene.references.items()}
         audio = torch.from_numpy(np.stack(list(sounds.values())))
         latents = encode(audio).transpose(1, 2).half()
         tensors |= dict(zip(sounds, latents.contiguous(), strict=True))
@@ -153,6 +157,7 @@ class Pool:
                 groups[str(i)]["mix"],
                 groups.get(f"{i}/stem", {}),
                 groups.get(f"{i}/rest", {}),
+                groups.get(f"{i}/like", {}),
                 scene["dry"],
             )
             for i, scene in enumerate(facts["scenes"])

@@ -22,7 +22,7 @@ from reasound.timeline import SAMPLE_RATE, SAMPLES_PER_LATENT, Timeline
 if TYPE_CHECKING:
     from reasound.synthesis.dit import DiTConfig
 
-INPUTS = ("visual", "sync", "caption", "reasoning", "pooled", "timeline", "context")
+INPUTS = ("visual", "sync", "caption", "reasoning", "pooled", "timeline", "reference", "context")
 """What can be missing, or be dropped in training, each by itself; the columns of `Conditions.missing`."""
 
 KEEP, BESIDE, EXTRACT, REMOVE = range(4)
@@ -57,11 +57,14 @@ class Conditions:
     sync: Tensor  # [B, Ts, Ds]  when it moves
     caption: Tensor  # [B, Tw, Dc]
     reasoning: Tensor  # [B, Tw, Dr]  the chain of thought
-    missing: Tensor  # [B, 7] bool, columns as in INPUTS: the model puts its learned empty feature there
+    missing: Tensor  # [B, 8] bool, columns as in INPUTS: the model puts its learned empty feature there
     caption_mask: Tensor | None = None  # [B, Tw] bool, False for padding
     reasoning_mask: Tensor | None = None
     pooled: Tensor | None = None  # [B, Dc]  the caption in one vector; None: the mean of its tokens
     timeline: Tensor | None = None  # [B, L, Dt + 4]  what should sound in each latent frame, and how
+    reference: Tensor | None = (
+        None  # [B, L, C]  latents of recordings of such sounds, placed where they are wanted
+    )
     context: Tensor | None = None  # [B, L, C]  latents of sound that is there already
     mask: Tensor | None = None  # [B, L, 4]  what the context is (KEEP, BESIDE, EXTRACT, REMOVE); 0: unknown
 
@@ -131,6 +134,13 @@ class Conditions:
             return self.visual.new_zeros(len(self), latents, channels + MASKS)
         return torch.cat([self.context, self.mask], -1) * ~self._lacks("context")[:, None, None]
 
+    def like(self, latents: int, channels: int) -> Tensor:
+        """The reference and whether there is one [B, L, C + 1]; zeros where there is none."""
+        if self.reference is None:
+            return self.visual.new_zeros(len(self), latents, channels + 1)
+        given = F.pad(self.reference, (0, 1), value=1.0)
+        return given * ~self._lacks("reference")[:, None, None]
+
     def between(self, start: int, stop: int, latents: int, period: int = 1) -> Conditions:
         """The part from latent `start` to `stop` of `latents`: streams are cut, texts stay whole. Motion tokens come
         in groups of `period`."""
@@ -142,7 +152,7 @@ class Conditions:
 
         same_rate = {
             name: value[:, start:stop]
-            for name in ("timeline", "context", "mask")
+            for name in ("timeline", "reference", "context", "mask")
             if (value := getattr(self, name)) is not None
         }
         return replace(self, visual=cut(self.visual), sync=cut(self.sync, period), **same_rate)
@@ -226,12 +236,14 @@ def prepare_conditions(
     config: DiTConfig,
     *,
     events: Collection[str] | None = None,
+    reference: Tensor | None = None,
     context: tuple[Tensor, Tensor] | None = None,
 ) -> Conditions:
     """Conditions of one clip (B = 1) for a model of pocket's kind.
 
     `events`: ids of what should be heard, as a layer of its own: its sound is the caption, level and pan are left to
     mixing, and the rest of the plan is not told. None: everything, as the plan says.
+    `reference`: latents [L, C] of recordings of these sounds, placed as the plan says, for a model that reads one.
     `context`: latents [L, C] of sound that is there already, and what they are [L, 4].
     ValueError when features do not fit the model, or the plan lacks an event.
     """
@@ -263,6 +275,7 @@ def prepare_conditions(
         "reasoning": bool(texts[1]),
         "pooled": bool(texts[0]),
         "timeline": True,
+        "reference": reference is not None,
         "context": context is not None,
     }
     visual = np.zeros((1, config.visual), np.float32)  # one frame is enough for the empty feature
@@ -277,6 +290,7 @@ def prepare_conditions(
         missing=torch.tensor([[not given[name] for name in INPUTS]]),
         pooled=_one(vectors[-1]) * config.caption**0.5,
         timeline=_one(channels),
+        reference=None if reference is None else reference[None],
         context=None if context is None else context[0][None],
         mask=None if context is None else context[1][None],
     )

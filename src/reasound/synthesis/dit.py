@@ -57,6 +57,8 @@ class DiTConfig:
     """Also read latents of existing sound, and masks that say what they are (`conditions.MASKS`)."""
     timeline: int = 0
     """Width of the sentence vectors of the timeline; 0: no timeline."""
+    reference: bool = False
+    """Also read latents of recordings that lie where such a sound is wanted."""
 
     @property
     def inner(self) -> int:
@@ -68,8 +70,13 @@ def thinksound() -> DiTConfig:
     return DiTConfig()
 
 
-def pocket(sync: int) -> DiTConfig:
-    """Small enough for a laptop's CPU. `sync` is the number of motion statistics in a frame."""
+SIZES = {"6M": (128, 4, 2, 4), "12M": (192, 6, 2, 4), "27M": (256, 8, 3, 5), "63M": (384, 12, 3, 6)}
+"""Parameters -> width, heads, joint and solo layers of pocket."""
+
+
+def pocket(sync: int, size: str = "12M") -> DiTConfig:
+    """Small enough for a laptop's CPU. `sync` is the number of motion statistics in a frame; `size` one of SIZES."""
+    width, heads, joint, solo = SIZES[size]
     return DiTConfig(
         visual=384,
         sync=sync,
@@ -77,15 +84,16 @@ def pocket(sync: int) -> DiTConfig:
         reasoning=384,
         text_tokens=0,
         sync_period=1,
-        width=192,
-        heads=6,
-        joint_layers=2,
-        solo_layers=4,
+        width=width,
+        heads=heads,
+        joint_layers=joint,
+        solo_layers=solo,
         expand=2.5,
         round_to=64,
         span=108,
         context=True,
         timeline=384,
+        reference=True,
     )
 
 
@@ -99,7 +107,7 @@ class Prepared:
     frames: Tensor  # [B, L, D]  what moves and what the timeline asks for, in each latent frame
     alike: tuple[Tensor, Tensor] | None  # as `distinct` has it, where many frames are the same
     whole: Tensor  # [B, D]  the clip in one vector
-    context: Tensor | None  # [B, L, C + masks]
+    beside: Tensor | None  # [B, L, C + 1 and C + masks]  reference and context
     turns: tuple[Tensor, Tensor]  # rotary tables of latents and of visual tokens
     frequencies: Tensor  # [D / 2]  of the time embedding
 
@@ -189,9 +197,8 @@ class DiT(nn.Module):
     def __init__(self, config: DiTConfig) -> None:
         super().__init__()
         self.config = c = config
-        self.latent_in = Embed(
-            c.latent * (2 if c.context else 1) + (MASKS if c.context else 0), c, c.kernel, c.kernel
-        )
+        given = (c.latent + MASKS) * c.context + (c.latent + 1) * c.reference
+        self.latent_in = Embed(c.latent + given, c, c.kernel, c.kernel)
         self.visual_in = Embed(c.visual, c, 1, 3)
         self.sync_in = Embed(c.sync, c, 7, 3)
         self.text_in = Embed(c.reasoning, c, 1, 1)
@@ -237,8 +244,8 @@ class DiT(nn.Module):
     def velocity(self, x: Tensor, t: Tensor, given: Prepared) -> Tensor:
         """As `forward`, for conditions that are prepared already. t is [B] or one time for all."""
         h = x.transpose(1, 2)  # [B, L, C]
-        if given.context is not None:
-            h = torch.cat([h, given.context], -1)
+        if given.beside is not None:
+            h = torch.cat([h, given.beside], -1)
         h = kept(self.latent_in(h))  # [B, L, D]
         waves = self.time.waves(t.expand(len(x)), given.frequencies).to(x.device)
         whole = (self.time(waves) + given.whole)[:, None]  # [B, 1, D]
@@ -295,8 +302,10 @@ class DiT(nn.Module):
         alike = None if plain else distinct(frames)
         # Phases reach 10 000; a GPU that is not known to be exact there gets their waves from the CPU.
         frequencies = self.time.frequencies().to(device if device.type == "cuda" else "cpu")
-        context = conditions.heard(latents, c.latent) if c.context else None
-        return Prepared(visual, text, mask, frames, alike, whole, context, turns, frequencies)
+        beside = [conditions.like(latents, c.latent)] if c.reference else []
+        beside += [conditions.heard(latents, c.latent)] if c.context else []
+        given = torch.cat(beside, -1) if beside else None
+        return Prepared(visual, text, mask, frames, alike, whole, given, turns, frequencies)
 
     def _check(self, conditions: Conditions, latents: int) -> None:
         c = self.config
@@ -324,7 +333,11 @@ class DiT(nn.Module):
                 )
             if not c.text_tokens and not masked:
                 raise ValueError(f"this model needs a mask for the {name} tokens")
-        for name, wanted in (("timeline", c.timeline > 0), ("context", c.context)):
+        for name, wanted in (
+            ("timeline", c.timeline > 0),
+            ("reference", c.reference),
+            ("context", c.context),
+        ):
             given = getattr(conditions, name)
             if given is not None and not wanted:
                 raise ValueError(f"this model has no {name} input")

@@ -23,7 +23,7 @@ from reasound.synthesis.codec import Codec
 from reasound.synthesis.conditions import Conditions, TextEncoder, batched, prepare_conditions
 from reasound.synthesis.dit import DiT, build
 from reasound.synthesis.flow import Method, guided, integrate, noise_for, sampling_times
-from reasound.synthesis.library import TEXTURE_LEVEL, rng_for, set_in_room
+from reasound.synthesis.library import TEXTURE_LEVEL, LibraryRenderer, rng_for, set_in_room
 from reasound.synthesis.placing import HIT_LEVEL, fade_ends
 from reasound.synthesis.textures import extend
 from reasound.synthesis.windows import spans, windowed
@@ -102,14 +102,19 @@ class AudioModel:
 
 
 class ModelRenderer:
-    """Plays every event and ambience of a plan as a layer of its own, made by the audio model."""
+    """Plays every event and ambience of a plan as a layer of its own, made by the audio model.
 
-    def __init__(self, model: AudioModel, text: TextEncoder) -> None:
+    A model that reads references hears how the library would play the same event, and the layer names the recordings.
+    """
+
+    def __init__(self, model: AudioModel, text: TextEncoder, library: LibraryRenderer | None = None) -> None:
+        """`library`: where references come from; without it, or for a model that reads none, there are none."""
         self.model, self.text = model, text
+        self.library = library if model.dit.config.reference else None
 
     @classmethod
-    def load(cls, folder: Path | None = None) -> ModelRenderer:
-        return cls(AudioModel.load(folder), MiniLM.load())
+    def load(cls, folder: Path | None = None, library: LibraryRenderer | None = None) -> ModelRenderer:
+        return cls(AudioModel.load(folder), MiniLM.load(), library)
 
     def render(
         self,
@@ -135,6 +140,7 @@ class ModelRenderer:
         rest = [i for i in items if i.id not in lasting]
         begun: list[Event | Ambience] = [*first.events, *first.ambience]
         dry: dict[str, Audio] = {}
+        used: dict[str, tuple[str, ...]] = {}
         for given, group in ((plan, rest), (first, begun)):
             for part in batches(group):
                 done = len(dry)
@@ -143,14 +149,16 @@ class ModelRenderer:
                     if progress is not None:
                         progress((done + count * step / of) / len(items))
 
-                sounds = self.sounds(given, part, samples(given.seconds), seed, steps, guidance, tell)
+                sounds, names = self.sounds(given, part, samples(given.seconds), seed, steps, guidance, tell)
                 dry |= zip([item.id for item in part], sounds, strict=True)
+                used |= zip([item.id for item in part], names, strict=True)
         layers = []
         for item in items:
             sound = dry[item.id]
             if item.id in lasting:
                 sound = continued(sound, item, samples(seconds), rng_for(seed, item.id))
-            layers.append(Layer(item.id, self.placed(sound, item, plan), (item.id,), seed, "model"))
+            sound = self.placed(sound, item, plan)
+            layers.append(Layer(item.id, sound, (item.id,), seed, "model", used[item.id]))
         return layers
 
     def sounds(
@@ -162,10 +170,17 @@ class ModelRenderer:
         steps: int,
         guidance: float,
         progress: Callable[[int, int], None] | None = None,
-    ) -> NDArray[np.float32]:
-        """The dry sounds of some events and ambiences [B, 2, n], at whatever level the model gave them."""
+    ) -> tuple[NDArray[np.float32], list[tuple[str, ...]]]:
+        """The dry sounds of some events and ambiences [B, 2, n], at whatever level the model gave them, and the
+        recordings that it heard for each."""
         config, length = self.model.dit.config, Timeline(plan.seconds).latents
-        given = batched([prepare_conditions(None, plan, self.text, config, events=[i.id]) for i in items])
+        heard = [self.reference(item, n, seed) for item in items]
+        given = batched(
+            [
+                prepare_conditions(None, plan, self.text, config, events=[item.id], reference=latents)
+                for item, (latents, _) in zip(items, heard, strict=True)
+            ]
+        )
         avoid = None
         if plan.avoid:
             unwanted = Plan(seconds=plan.seconds, caption=", ".join(plan.avoid))
@@ -174,7 +189,19 @@ class ModelRenderer:
         latents = self.model.latents(
             given, seeds, length, steps=steps, guidance=guidance, avoid=avoid, progress=progress
         )
-        return self.model.decode(latents, seeds, n).numpy()
+        return self.model.decode(latents, seeds, n).numpy(), [names for _, names in heard]
+
+    def reference(self, item: Event | Ambience, n: int, seed: int) -> tuple[Tensor | None, tuple[str, ...]]:
+        """Latents [L, C] of how the library would play this alone, dry and at its usual level, and what it took."""
+        if self.library is None:
+            return None, ()
+        plain = item.model_copy(update={"level": 0.0})
+        play = self.library.event if isinstance(plain, Event) else self.library.ambience
+        sound, takes = play(plain, n, rng_for(seed, item.id))  # type: ignore[arg-type]
+        sound = sound / max(1.0, float(np.abs(sound).max(initial=0.0)))
+        with torch.inference_mode():
+            latents = self.model.codec.encode(torch.from_numpy(np.asarray(sound, np.float32))[None])[0]
+        return latents.T, tuple(dict.fromkeys(take.id for take in takes))
 
     def placed(self, dry: Audio, item: Event | Ambience, plan: Plan) -> Audio:
         """At the plan's level, in its place and room."""

@@ -55,17 +55,19 @@ class AudioTraining:
     """Probability with which each input of each item is not given."""
     silence: float = 0.08
     """Probability with which nothing is given but the context: what guidance pushes away from."""
+    unlike: float = 0.2
+    """Share of examples without a reference, beside those that lose it by `drop`."""
     told: float = 0.2
     """Share of batches that read the reasoning, which is long; the others learn from captions in half the time."""
     tasks: Mapping[Task, float] = field(
         default_factory=lambda: {
-            "object": 0.6,
-            "mixture": 0.2,
-            "add": 0.05,
-            "extract": 0.05,
-            "remove": 0.04,
-            "inpaint": 0.03,
-            "extend": 0.03,
+            "object": 0.5,
+            "mixture": 0.1,
+            "add": 0.06,
+            "extract": 0.12,
+            "remove": 0.12,
+            "inpaint": 0.05,
+            "extend": 0.05,
         }
     )
     ema: float = 0.998
@@ -103,9 +105,16 @@ Drawn = tuple[Conditions, Tensor]
 
 
 def example(
-    item: Item, task: Task, rng: np.random.Generator, text: TextEncoder, config: DiTConfig, told: bool = True
+    item: Item,
+    task: Task,
+    rng: np.random.Generator,
+    text: TextEncoder,
+    config: DiTConfig,
+    told: bool = True,
+    unlike: float = 0.0,
 ) -> Drawn:
-    """One item of a batch: what is given, and the latents [L, C] that should come out. `told`: with the reasoning."""
+    """One item of a batch: what is given, and the latents [L, C] that should come out. `told`: with the reasoning;
+    `unlike`: how often without a reference."""
     plan, length = item.plan, len(item.mix)
     mix = item.mix.float()
     if item.dry:
@@ -115,6 +124,7 @@ def example(
     mask = torch.zeros(length, MASKS)
     context = torch.zeros_like(mix)
     chosen: list[str] | None = None
+    like = "mix"
     if task in ("mixture", "inpaint", "extend"):
         chosen = names(plan) if item.dry else None
         target = mix
@@ -125,14 +135,21 @@ def example(
     elif item.dry:
         chosen, target = names(plan), mix
     else:
-        name = sorted(item.stems)[int(rng.integers(len(item.stems)))]
+        like = name = sorted(item.stems)[int(rng.integers(len(item.stems)))]
         chosen = [name]
         stem, rest = item.stems[name].float(), item.rests[name].float()
         target = rest if task == "remove" else stem
         role = {"object": BESIDE, "add": BESIDE, "extract": EXTRACT, "remove": REMOVE}[task]
         context = rest if role == BESIDE else mix
         mask[:, role] = 1.0
-    conditions = prepare_conditions(None, plan, text, config, events=chosen, context=(context, mask))
+    reference = None
+    if config.reference:
+        reference = item.references[like].float() if like in item.references else torch.zeros_like(mix)
+    conditions = prepare_conditions(
+        None, plan, text, config, events=chosen, reference=reference, context=(context, mask)
+    )
+    if like not in item.references or rng.random() < unlike:
+        conditions = conditions.without(["reference"])
     if not told:
         words, mask_of_words = conditions.reasoning[:, :1], conditions.reasoning_mask
         assert mask_of_words is not None
@@ -225,7 +242,7 @@ class Trainer:
             task = tasks[int(rng.choice(len(tasks), p=odds / odds.sum()))]
             among = (dry or wet) if task == "object" else (wet or dry)
             item = scenes[among[int(rng.integers(len(among)))]]
-            drawn.append(example(item, task, rng, scenes.text, s.model, told))
+            drawn.append(example(item, task, rng, scenes.text, s.model, told, s.unlike))
         conditions = batched([conditions for conditions, _ in drawn])
         return conditions, torch.stack([target for _, target in drawn]).transpose(1, 2)
 

@@ -25,9 +25,11 @@ from reasound.data.crops import Crops
 from reasound.data.recordings import RATE, Recordings
 from reasound.synthesis.codec import Codec, CodecConfig, Controls
 from reasound.synthesis.spectra import Frames, mid_side, power_of
+from reasound.training.discriminators import Judges
 from reasound.training.ema import Ema
 from reasound.training.loop import Budget, Every, Log, learning_rate, load_checkpoint, save_checkpoint
 from reasound.training.principal import start_linear
+from reasound.training.tag_loss import TagLoss
 
 Parts = dict[str, Tensor]
 
@@ -50,6 +52,13 @@ class CodecTraining:
     kl: float = 3e-3
     mel: float = 2.5
     pitch: float = 1.0
+    tags: float = 0.0
+    """Weight of the distance in YAMNet's layers; 0: it is not asked."""
+    adversarial: float = 0.0
+    """Weight of being taken for real by the judges (`discriminators`); 0: there are none. Only for a decoder that is
+    good already."""
+    matching: float = 1.0
+    """Weight of feature matching beside it."""
     ema: float = 0.998
     synthetic: float = 0.15
     """Share of sources that are made rather than recorded."""
@@ -174,8 +183,10 @@ class Trainer:
         torch.manual_seed(settings.seed)
         self.model = Codec(settings.model).to(self.device)
         self.loss = SpectralLoss().to(self.device)
+        self.tags = TagLoss().to(self.device) if settings.tags else None
         self.step, self.elapsed, self.skipped = 0, 0.0, 0
         self.blank = True  # the weights are random as yet
+        self.judges = Judges().to(self.device) if settings.adversarial else None
         self.start()
 
     def start(self) -> None:
@@ -199,11 +210,16 @@ class Trainer:
         self.muon = torch.optim.Muon(
             inner, lr=s.rate, weight_decay=0.0, adjust_lr_fn="match_rms_adamw", ns_steps=s.muon_steps
         )
+        if self.judges is not None:
+            self.judging = torch.optim.AdamW(self.judges.parameters(), lr=s.rate, betas=(0.8, 0.99))
 
     # -- state ---------------------------------------------------------------------------------------------------------
 
     def state(self) -> dict[str, Any]:
-        return {
+        judges = {}
+        if self.judges is not None:
+            judges = {"judges": self.judges.state_dict(), "judging": self.judging.state_dict()}
+        return judges | {
             "model": self.model.state_dict(),
             "ema": self.ema.model.state_dict(),
             "adam": self.adam.state_dict(),
@@ -223,6 +239,9 @@ class Trainer:
         self.ema.model.load_state_dict(state["ema"])
         self.adam.load_state_dict(state["adam"])
         self.muon.load_state_dict(state["muon"])
+        if self.judges is not None and "judges" in state:  # they may join a run that began without them
+            self.judges.load_state_dict(state["judges"])
+            self.judging.load_state_dict(state["judging"])
         self.step, self.elapsed = int(state["step"]), float(state["elapsed"])
 
     def start_from(self, codec: Codec) -> None:
@@ -246,6 +265,10 @@ class Trainer:
             group["lr"] = rate * group.get("scale", 1.0)
         parts = self.losses(real, rng)
         total = parts["log"] + parts["convergence"] + s.mel * parts["mel"] + s.pitch * parts["pitch"]
+        if "tags" in parts:
+            total = total + s.tags * parts["tags"]
+        if "fooled" in parts:
+            total = total + s.adversarial * parts["fooled"] + s.matching * parts["matching"]
         if not s.freeze_encoder:
             total = total + s.kl * parts["kl"]
         for p in self.parameters:
@@ -282,6 +305,7 @@ class Trainer:
             noise = torch.randn(len(real), 2, length, device=self.device)
             phase = 2 * math.pi * torch.rand(len(real), s.model.bins, device=self.device)
             draws.append(decoder.sound(controls, noise, phase)[0][..., : real.shape[-1]])
+        tags = self.tags(real, draws) if self.tags is not None else None
         seen = [real, *draws]
         if rng.random() < 0.5:
             seen = [mid_side(x) for x in seen]
@@ -289,7 +313,25 @@ class Trainer:
         parts["pitch"] = pitch_loss(controls, direction, power)
         parts["kl"] = kl_loss(mean, log_std)
         parts["share"] = controls.share.detach().mean()
+        if tags is not None:
+            parts["tags"] = tags
+        if self.judges is not None:
+            parts |= self.judged(rng.randrange(len(self.judges.judges)), real, draws[0])
         return parts
+
+    def judged(self, which: int, real: Tensor, made: Tensor) -> Parts:
+        """One judge learns from a reconstruction; then the reconstruction from it."""
+        assert self.judges is not None
+        with torch.autocast(self.device.type, torch.bfloat16):
+            own = self.judges.own_loss(which, real, made)
+        self.judging.zero_grad(set_to_none=True)
+        own.backward()
+        self.judging.step()
+        self.judges.requires_grad_(False)
+        with torch.autocast(self.device.type, torch.bfloat16):
+            fooled, matching = self.judges.made_loss(which, real, made)
+        self.judges.requires_grad_(True)
+        return {"judge": own.detach(), "fooled": fooled, "matching": matching}
 
     # -- around the steps ----------------------------------------------------------------------------------------------
 

@@ -110,32 +110,42 @@ class SceneMaker:
     def single(self, rng: np.random.Generator) -> Scene:
         """One event or ambience as a layer is asked for: at level 0, in the middle, without a room."""
         seconds = self.samples / SAMPLE_RATE
-        seed = int(rng.integers(1 << 31))
+        seed, other = (int(s) for s in rng.integers(1 << 31, size=2))
         if self.far[0] and rng.random() < self.drawn.background:
             under = self._ambience(rng).model_copy(update={"level": 0.0})
-            audio, _ = self.renderer.ambience(under, self.samples, rng_for(seed, under.id))
+            audio, like = (
+                self.renderer.ambience(under, self.samples, rng_for(s, under.id))[0] for s in (seed, other)
+            )
             plan = Plan(seconds=seconds, caption=under.sound, ambience=(under,))
         else:
             plain = {"level": 0.0, "pan": 0.0, "distance": 3.0, "path": ()}
             event = self._event(rng, "e1", seconds).model_copy(update=plain)
-            audio, _ = self.renderer.event(event, self.samples, rng_for(seed, event.id))
+            audio, like = (
+                self.renderer.event(event, self.samples, rng_for(s, event.id))[0] for s in (seed, other)
+            )
             plan = Plan(seconds=seconds, caption=event.sound, events=(event,))
         peak = float(np.abs(audio).max())
         if peak < 1e-3:  # nothing to be heard, nothing to be learned
             return self.single(rng)
-        return Scene(plan, np.asarray(audio / max(1.0, peak), np.float32), dry=True)
+        audio, like = (np.asarray(sound / max(1.0, peak), np.float32) for sound in (audio, like))
+        return Scene(plan, audio, references={"mix": like}, dry=True)
 
     def mixture(self, rng: np.random.Generator) -> Scene:
         """Events and perhaps an ambience in one space; the stems sum to the mix."""
         plan = self.plan(rng)
-        layers = self.renderer.render(plan, Fraction(self.samples, SAMPLE_RATE), int(rng.integers(1 << 31)))
+        seconds = Fraction(self.samples, SAMPLE_RATE)
+        layers, others = (self.renderer.render(plan, seconds, int(s)) for s in rng.integers(1 << 31, size=2))
         heard = [layer for layer in layers if np.abs(layer.audio).max() > 1e-4]
         if len(heard) < len(layers):  # what cannot be heard must not be told
             return self.mixture(rng)
         mix = np.asarray(sum(layer.audio for layer in heard), np.float32)
         gain = min(1.0, HIGHEST / float(np.abs(mix).max()))
-        stems = {layer.name: layer.audio * np.float32(gain) for layer in heard}
-        return Scene(_shifted(plan, 20 * float(np.log10(gain))), mix * np.float32(gain), stems)
+        stems, like = (
+            {layer.name: layer.audio * np.float32(gain) for layer in made} for made in (heard, others)
+        )
+        like["mix"] = np.asarray(sum(like.values()), np.float32)
+        plan = _shifted(plan, 20 * float(np.log10(gain)))
+        return Scene(plan, mix * np.float32(gain), stems, like)
 
     def plan(self, rng: np.random.Generator) -> Plan:
         """What should be heard: classes first, so that a thin class is not drowned by a thick one."""
