@@ -8,7 +8,15 @@ import torch
 
 from golden import encoders
 from reasound.perception.features import Box
-from reasound.perception.labels import Labels, conse, pad_same, pooled, sightings, square_around
+from reasound.perception.labels import (
+    Labels,
+    conse,
+    pad_same,
+    pooled,
+    sightings,
+    square_around,
+    standing_out,
+)
 from reasound.perception.text import MiniLM
 
 BALLOON = 417
@@ -53,7 +61,9 @@ def test_a_close_look_finds_what_is_small_in_a_wide_picture(labels):
     wide[:, 20:100, 520:600] = encoders.pictures()[0, :160:2, 30:190:2]
     box = Box(520 / 640, 20 / 360, 600 / 640, 100 / 360)
     far, near = labels.look(wide), labels.look(wide, [box, None])
-    assert near.probabilities[0, BALLOON] > 4 * far.probabilities[0, BALLOON]
+    whole = labels.probabilities(wide)[0, BALLOON]
+    assert near.close[0, BALLOON] > 3 * whole
+    assert far.probabilities[0, BALLOON] > 3 * whole, "it stands out, moving or not"
     np.testing.assert_allclose(near.probabilities[1], far.probabilities[1], atol=1e-5)
     assert near.close[0].sum() == pytest.approx(1, abs=1e-4) and not near.close[1].any()
     assert near.boxes == (box, None) and far.boxes == (None, None)
@@ -65,6 +75,16 @@ def test_crops_are_squares_inside_the_picture():
     assert square_around(Box(0.9, 0.9, 1, 1), 100, 200) == (70, 170, 30)  # at least 0.3 of the shorter side
     assert square_around(Box(0.4, 0.4, 0.6, 0.6), 100, 200) == (26, 76, 48)  # 1.2 times 0.2 of 200
     assert square_around(Box(0.5, 0.5, 0.5, 0.5), 1, 7) == (0, 3, 1)
+
+
+def test_what_stands_out_has_another_colour_than_what_is_around_it():
+    picture = np.full((96, 128, 3), 120, np.uint8)
+    assert standing_out(picture) == Box(0, 0, 1, 1)
+    picture[20:50, 80:110] = (30, 60, 200)
+    picture[70:80, 10:20] = (200, 60, 60)
+    box = standing_out(picture)
+    assert (box.x0, box.y0) == pytest.approx((80 / 128, 20 / 96), abs=0.04)
+    assert (box.x1, box.y1) == pytest.approx((110 / 128, 50 / 96), abs=0.04)
 
 
 def test_padding_puts_the_odd_zero_right_and_below():

@@ -41,7 +41,17 @@ MAY_IMPORT = {
     "stages": [*BASE, "pipeline", "media", "mixing", "perception", "reasoning", "synthesis"],
     "export": [*BASE, "media", "mixing"],
     "data": [*BASE, "media", "mixing", "perception", "reasoning", "synthesis", "checkpoints"],
-    "training": [*BASE, "data", "media", "mixing", "perception", "synthesis", "checkpoints"],
+    "training": [
+        *BASE,
+        "data",
+        "media",
+        "mixing",
+        "perception",
+        "synthesis",
+        "checkpoints",
+        "evaluation.onsets",
+        "evaluation.yamnet",
+    ],
     "evaluation": [
         *BASE,
         "data",

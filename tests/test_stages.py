@@ -6,8 +6,9 @@ import pytest
 import clips
 from reasound import Clip, Reasound, Take, foley
 from reasound.evaluation.onsets import audio_onsets, f1, pairs
-from reasound.plan import Event, Plan
-from reasound.stages.foley import again
+from reasound.plan import Event, Plan, Step
+from reasound.reasoning import explain
+from reasound.stages.foley import again, usual_loudness
 from reasound.take import Output
 from reasound.timeline import SAMPLE_RATE, samples
 
@@ -111,3 +112,11 @@ def test_a_long_generated_texture_has_no_step_in_level(engine):
     second = layer.audio[:, : 24 * SAMPLE_RATE].reshape(2, 24, SAMPLE_RATE)
     level = 10 * np.log10((second**2).mean((0, 2)))
     assert np.ptp(level) < 15
+
+
+def test_what_was_only_guessed_stays_soft():
+    event = Event(id="e", source="something", sound="a knock", end=2.0, onsets=(1.0,))
+    plan = Plan(seconds=2.0, events=(event,))
+    doubt = Step(aspect="semantic", text=f"{explain.UNTOLD}: what is heard is a guess and kept soft.")
+    assert usual_loudness(plan) == -23
+    assert usual_loudness(plan.model_copy(update={"reasoning": (doubt,)})) == -33

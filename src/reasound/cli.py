@@ -15,7 +15,7 @@ from reasound import __version__, evaluate_cli, models_cli
 from reasound.console import RELEASED_SHARES, Debug, Json, choose, notes, page, show_json, stages
 from reasound.errors import UserError
 from reasound.machine import DEVICES, PRECISIONS
-from reasound.pipeline import GUIDANCE, LOUDNESS, PEAK, RELEASED_GUIDANCE, RENDERERS, STEPS
+from reasound.pipeline import GUIDANCE, LOUDNESS, PEAK, RELEASED_GUIDANCE, RENDERERS, STEPS, warnings
 
 if TYPE_CHECKING:
     from reasound.plan import Plan
@@ -122,7 +122,11 @@ def foley(
     if as_json:
         show_json(
             {"video": str(output.video), "take": str(output.take), "samples": take.audio.shape[1]}
-            | {"seconds": report.timings(), "plan": take.plan.to_dict()}
+            | {
+                "seconds": report.timings(),
+                "warnings": list(warnings(take.plan)),
+                "plan": take.plan.to_dict(),
+            }
             | take.describe()
         )
     else:
@@ -201,7 +205,7 @@ def _root(
 
 
 def show_plan(plan: Plan) -> None:
-    """The reasoning, then one line an event."""
+    """The reasoning, then one line an event, and on stderr what the user should know."""
     if plan.caption:
         page.print(f"[bold]{plan.caption}[/]", highlight=False)
     for step in plan.reasoning:
@@ -218,6 +222,8 @@ def show_plan(plan: Plan) -> None:
         page.print(f"  [green]{under.id:<14}[/] {under.sound}  [dim]throughout[/]", highlight=False)
     for word in plan.avoid:
         page.print(f"  [red]{'not':<14}[/] {word}", highlight=False)
+    for warning in warnings(plan):
+        notes.print(f"reasound: {warning}", style="yellow", highlight=False, markup=False, soft_wrap=True)
 
 
 def show_take(take: Take, output: Output, seconds: float) -> None:

@@ -196,6 +196,13 @@ class Reasound:
         return mastered
 
 
+def warnings(plan: Plan) -> tuple[str, ...]:
+    """What the user should know of a plan before they hear it, a sentence each."""
+    from reasound.reasoning import explain
+
+    return explain.warnings(plan)
+
+
 def better_generated(plan: Plan) -> set[str]:
     """Ids whose class the model renders better than the library, by the committed evaluation.
 

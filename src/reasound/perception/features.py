@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,6 +62,23 @@ class Sighting:
     """Where it was seen best; None is the whole picture."""
 
 
+Matter = Literal["person", "crowd", "fire", "fireworks", "water", "leaves"]
+"""What has no class among the labels and is told from colour and movement."""
+
+
+@dataclass(frozen=True)
+class Trace:
+    """Colour and movement as of people, fire, water, ..."""
+
+    matter: Matter
+    confidence: float
+    """0 to 1."""
+    start: float
+    end: float
+    box: Box | None = None
+    """Where; None is the whole picture."""
+
+
 @dataclass(frozen=True)
 class Motion:
     """Optical flow at 25 frames a second, camera motion removed. T frames, A angle bins, G = 9 grid cells."""
@@ -87,5 +105,6 @@ class Features:
     motion: Motion
     sync: Floats  # [Ts, Ds] motion statistics that the audio model attends to
     shots: tuple[Shot, ...]
+    traces: tuple[Trace, ...] = ()  # surest first
     metaclip: Floats | None = None  # [Tv, 1024] what ThinkSound's encoders saw, where they were asked
     synchformer: Floats | None = None  # [Ts, 768]

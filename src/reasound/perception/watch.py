@@ -10,6 +10,7 @@ from reasound.media.video import Clip, Picture
 from reasound.perception.features import Box, Features, Floats, Shot
 from reasound.perception.labels import Labels, conse, sightings
 from reasound.perception.motion import Meter, sync_features
+from reasound.perception.stuff import Watcher
 from reasound.timeline import VISUAL_RATE, Timeline
 
 LOOKS = 2
@@ -26,11 +27,12 @@ def watch(clip: Clip, labels: Labels, progress: Callable[[float], None] | None =
     `progress` is told the share of the clip that is done, 0 to 1.
     """
     seconds = float(clip.seconds)
-    meter, looks = Meter(), _Looks(labels, seconds)
+    meter, looks, watcher = Meter(), _Looks(labels, seconds), Watcher()
     width = max(1, round(_SHORTER_SIDE * clip.width / min(clip.width, clip.height)))
     for time, picture in clip.frames(width=width):
         meter.add(time, picture)
         looks.add(time, picture, meter)
+        watcher.add(time, picture)
         if progress is not None:
             progress(min(1.0, time / seconds))
     looks.take(meter, final=True)
@@ -48,6 +50,7 @@ def watch(clip: Clip, labels: Labels, progress: Callable[[float], None] | None =
         motion=motion,
         sync=sync_features(motion),
         shots=shots,
+        traces=watcher.traces(motion, seconds),
     )
 
 

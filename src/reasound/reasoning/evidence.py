@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from reasound.perception.features import Box, Features, Floats, Shot
+from reasound.perception.features import Box, Features, Floats, Matter, Shot, Trace
 from reasound.reasoning.knowledge import (
     Scene,
     SoundClass,
@@ -23,8 +23,10 @@ from reasound.timeline import VISUAL_RATE
 Span = tuple[float, float]
 """(start, end) in seconds."""
 
-SURE, LIKELY = 0.5, 0.25
-"""Scores from which a thing is seen clearly, and probably."""
+SURE, LIKELY, MODERATE = 0.5, 0.35, 0.2
+"""Scores from which a thing is seen clearly, probably (it is right two times out of three), and possibly."""
+_FAMILIAR = 0.25
+"""Score from which a place, or one of several rivals, has a say."""
 
 _NOISE = 0.02
 """Probabilities below are the classifier's tail: a hundred breeds of it would be a dog."""
@@ -37,6 +39,20 @@ _THERE = 0.35
 _FARM = ("animal/cow", "animal/sheep_goat", "animal/pig", "animal/poultry", "animal/horse")
 _BLOW, _CONTRAST = 0.2, 1.5
 """Median envelope of the onsets, and how far it stands above the usual, from which motion is a series of blows."""
+_BEHIND = 0.7
+"""What is left of the score of a thing that is seen, but not in what moves."""
+_OF_TRACES: dict[Matter, tuple[str, str, float]] = {
+    "fire": ("fire/crackle", "a fire", 0.7),
+    "fireworks": ("explosion/fireworks", "fireworks", 0.8),
+    "water": ("water/stream", "moving water", 0.5),
+    "leaves": ("foliage/rustle", "leaves in the wind", 0.4),
+    "crowd": ("ambience/crowd", "people", 0.6),
+}
+"""What colour and movement tell: class, source, and how far the surest trace is to be believed."""
+_CLEARLY = ("instrument", "voice")
+"""Groups that must be clearly seen: nobody wants music or voices that are not there."""
+_WALKS, _WALKING = 0.3, 0.25
+"""Share of the picture's width that somebody crosses who walks, and the score of it."""
 _DARK = 0.12
 _SEA = ("seaside", "underwater", "snow")
 
@@ -57,6 +73,10 @@ class Candidate:
     box: Box | None = None
     doubt: tuple[str, ...] = ()
     """Names of labels that speak for another sound of the same group."""
+    trace: Matter | None = None
+    """What colour and movement show of it."""
+    is_behind: bool = False
+    """It is seen, but what moves is something else."""
 
     @property
     def rank(self) -> float:
@@ -102,13 +122,22 @@ def weigh(features: Features) -> Evidence:
     farm = _mixed_farm(seen)
     if farm:
         found = [c for c in found if c.sound.name not in (*_FARM, "vehicle/cart")]
+    found = [_in_motion(c, features) for c in found]
     if flashes := _fireworks(features):
         found = [flashes]
+    else:
+        found = _with_traces(found, features)
+    found = [c for c in found if c.sound.group not in _CLEARLY or c.score >= LIKELY]
     setting = _setting(seen, features, green, found, bool(farm))
     animal: tuple[str, ...] = ()
     if not farm and not any(c.sound.group == "animal" for c in found):
         animal = _named(seen, [i for i, label in enumerate(labels()) if label.animate], least=0.15)
-    return Evidence(tuple(found), setting, farm, animal, _blow(seen, features, setting))
+    blow = _blow(seen, features, setting)
+    if blow and person(features):
+        blow = replace(blow, trace="person")
+    if not (found or farm or animal or blow) and (walk := _walk(features, setting)):
+        found = [walk]
+    return Evidence(tuple(found), setting, farm, animal, blow)
 
 
 def _probabilities(features: Features) -> Floats:
@@ -185,7 +214,9 @@ def _settled(found: list[Candidate]) -> list[Candidate]:
     stays. And what is loud must at least be likely."""
     kept: list[Candidate] = []
     for c in found:
-        near = 1.0 if c.score < LIKELY else 0.0  # across a cut, what is hardly seen is what was seen before
+        near = (
+            1.0 if c.score < _FAMILIAR else 0.0
+        )  # across a cut, what is hardly seen is what was seen before
         rival = next(
             (k for k in kept if k.sound.group == c.sound.group and overlap(k.spans, c.spans, near)), None
         )
@@ -194,7 +225,7 @@ def _settled(found: list[Candidate]) -> list[Candidate]:
             continue
         spans = merged([*rival.spans, *c.spans])
         kept[kept.index(rival)] = replace(rival, spans=spans, doubt=rival.doubt + c.seen[:1])
-    return [c for c in kept if c.score >= LIKELY or c.sound.level_db < 0]
+    return [c for c in kept if c.score >= _FAMILIAR or c.sound.level_db < 0]
 
 
 def _mixed_farm(seen: Floats) -> tuple[str, ...]:
@@ -207,18 +238,74 @@ def _mixed_farm(seen: Floats) -> tuple[str, ...]:
             if sound in kinds:
                 kinds[sound] += float(weight * mean[i])
     total, best = float(mean[members].sum()), max(kinds.values())
-    return _named(seen, members) if total >= 0.2 and best < min(0.75 * total, LIKELY) else ()
+    return _named(seen, members) if total >= 0.2 and best < min(0.75 * total, _FAMILIAR) else ()
+
+
+def _in_motion(c: Candidate, features: Features) -> Candidate:
+    """Less sure where something moves and a close look at that shows something else: a volcano behind an aircraft."""
+    if c.sound.is_call or c.sound.group == "voice" or not any(s.box for s in features.sightings):
+        return c
+    if c.box or any(s.box and s.name in c.seen for s in features.sightings):
+        return c
+    return replace(c, score=_BEHIND * c.score, is_behind=True)
+
+
+def _with_traces(found: list[Candidate], features: Features) -> list[Candidate]:
+    """And what colour and movement tell. Where the labels say the same, both together are surer than each."""
+    kept = list(found)
+    for matter, (name, source, belief) in _OF_TRACES.items():
+        traces = [t for t in features.traces if t.matter == matter]
+        sure = any(c.is_sure for c in kept)
+        if not traces or (sure and matter in ("water", "leaves")):  # a surface behind something is not heard
+            continue
+        score = belief * max(t.confidence for t in traces)
+        same = next((c for c in kept if c.sound.name == name), None)
+        spans = merged([(t.start, t.end) for t in traces])
+        if same:
+            both = 1 - (1 - same.score) * (1 - score)
+            kept[kept.index(same)] = replace(
+                same, score=both, spans=merged([*same.spans, *spans]), trace=matter, is_behind=False
+            )
+        elif score >= MODERATE:
+            kept.append(Candidate(sound_class(name), score, source, (), spans, traces[0].box, trace=matter))
+    return kept
 
 
 def _fireworks(features: Features) -> Candidate | None:
-    """A dark picture in which bright things burst."""
+    """A dark picture in which bright things burst; surer where sparks are scattered."""
+    traces = [t for t in features.traces if t.matter == "fireworks"]
     light = features.colour[:, :3].mean(1)
     if not len(light) or light.mean() >= _DARK or len(features.motion.onsets) < 2:
         return None
-    if light.max() < 1.3 * np.median(light) + 0.004:
+    if not traces and light.max() < 1.3 * np.median(light) + 0.004:
         return None
+    name, source, belief = _OF_TRACES["fireworks"]
+    score = max([_FAMILIAR, *(belief * t.confidence for t in traces)])
+    return Candidate(sound_class(name), score, source, (), ((0.0, features.seconds),), trace="fireworks")
+
+
+def person(features: Features) -> Trace | None:
+    """The surest trace of somebody."""
+    return next((t for t in features.traces if t.matter == "person" and t.confidence >= 0.5), None)
+
+
+def _walk(features: Features, setting: Setting) -> Candidate | None:
+    """Somebody who crosses the picture, and nothing else that could sound: steps on what the place has for ground."""
+    seen, motion = person(features), features.motion
+    if seen is None:
+        return None
+    part = motion.centre[round(seen.start * motion.rate) : round(seen.end * motion.rate), 0]
+    if len(part) < motion.rate:
+        return None
+    quarter = len(part) // 4
+    ends = abs(float(np.median(part[-quarter:])) - float(np.median(part[:quarter])))
+    if ends < _WALKS:
+        return None
+    scene = setting.scene
+    ground = "footsteps/grass" if setting.is_green else "footsteps/stone" if setting.outdoors > 0 else ""
+    name = scene.steps if scene else ground or "footsteps/indoor_floor"
     return Candidate(
-        sound_class("explosion/fireworks"), LIKELY, "fireworks", (), ((0.0, features.seconds),), None
+        sound_class(name), _WALKING, "a walking person", (), ((seen.start, seen.end),), trace="person"
     )
 
 
@@ -260,7 +347,7 @@ def _blow(seen: Floats, features: Features, setting: Setting) -> Candidate | Non
     if strength < _BLOW or strength < _CONTRAST * float(np.median(motion.envelope)):
         return None
     spans = ((0.0, features.seconds),)
-    if setting.scene and setting.scene.hit and setting.score >= LIKELY:
+    if setting.scene and setting.scene.hit and setting.score >= _FAMILIAR:
         sound = sound_class(setting.scene.hit)
         return Candidate(sound, setting.score, sound.source or "something", (), spans)
     mean, kinds = seen.mean(0), dict[str, list[int]]()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from reasound.perception.features import Features
-from reasound.plan import Acoustics, Ambience, Event, Step
+from reasound.plan import Acoustics, Ambience, Event, Plan, Step
 from reasound.reasoning.caption import Reading, Told
 from reasound.reasoning.evidence import LIKELY, SURE, Candidate, Evidence
 from reasound.reasoning.knowledge import SPEECH_AND_MUSIC, sound_class
@@ -23,6 +23,18 @@ SIGNS = {
     "object": "visible touches",
 }
 """What shows that something sounds, by group of sounds; blows else."""
+UNTOLD = "It cannot be told what makes the sound here"
+"""How the sentence begins that says what cannot be done."""
+WARNING = "I could not tell what makes the sound here; write it with --caption"
+SHOWN = {
+    "fire": "warm light flickers",
+    "fireworks": "the picture is dark and scattered sparks light up in it",
+    "water": "something bluish moves everywhere in no one direction, as water does",
+    "leaves": "something green moves everywhere in no one direction, as leaves do",
+    "crowd": "many small patches of skin colour move",
+    "person": "skin colour moves across the picture",
+}
+"""What colour and movement show, in words."""
 AIR = -35.0
 """dB below which an ambience is no more than the air of a room."""
 
@@ -53,7 +65,12 @@ class Left:
     """A sound that does not go into the plan."""
 
     candidate: Candidate
-    why: Literal["unwanted", "still", "blows"]
+    why: Literal["unwanted", "still", "blows", "weak"]
+
+
+def warnings(plan: Plan) -> tuple[str, ...]:
+    """What the user should know of a plan: one sentence where the reasoning says that it does not know."""
+    return (WARNING,) if any(step.text.startswith(UNTOLD) for step in plan.reasoning) else ()
 
 
 def headline(ideas: Sequence[Idea], ambience: Sequence[Ambience]) -> str:
@@ -84,10 +101,13 @@ def explain(
     ambience: Sequence[Ambience],
     acoustics: Acoustics,
     unwanted: Sequence[str],
+    untold: bool,
 ) -> tuple[Step, ...]:
-    """At least one step for each of the four aspects."""
+    """At least one step for each of the four aspects. `untold`: nothing tells with fair certainty what sounds."""
     steps = [Step(aspect="semantic", text=_what(idea, evidence), events=idea.ids) for idea in ideas]
-    steps += [Step(aspect="semantic", text=text) for text in _also(evidence, reading, ideas, left, ambience)]
+    steps += [
+        Step(aspect="semantic", text=text) for text in _also(evidence, reading, ideas, left, ambience, untold)
+    ]
     steps += [Step(aspect="temporal", text=_when(idea, features.seconds), events=idea.ids) for idea in ideas]
     if not ideas:
         steps.append(
@@ -117,8 +137,9 @@ def _what(idea: Idea, evidence: Evidence) -> str:
             f"There is an animal, but its kind cannot be told (it is taken for {_names(c.seen)}), so it gets no voice; "
             f"only its movement is heard, as {c.sound.heard}."
         )
-    if c.sound.name == "explosion/fireworks":
-        return f"The picture is dark and bright things burst in it, so {c.sound.heard} can be expected."
+    if c.trace and not c.seen:
+        sure = "can be expected" if c.score >= LIKELY else "would fit, kept soft because it is not certain"
+        return f"{_capital(SHOWN[c.trace])}: {c.sound.heard} {sure}."
     if c.sound.name == "voice/body":
         return f"What is seen ({_names(c.seen)}) suggests a person close to the camera, so quiet breaths are added."
     named = f" ({_names(c.seen)})" if c.seen else ""
@@ -130,21 +151,26 @@ def _what(idea: Idea, evidence: Evidence) -> str:
         text = (
             f"There may be {c.source}{named}; {c.sound.heard} would fit, kept soft because it is not certain"
         )
+    if c.trace:
+        text += f"; {SHOWN[c.trace]}, which fits"
+    if c.is_behind:
+        text += "; it is not what moves, which makes it less certain"
     if c.doubt:
         text += f"; {_names(c.doubt)} would be possible too, but less likely"
     return text + "."
 
 
 def _blow(c: Candidate, evidence: Evidence) -> str:
+    something = "A hand or somebody's arm moves and something" if c.trace == "person" else "Something"
     if c.seen:
         return (
-            f"Something strikes again and again, and what strikes cannot be told; {_names(c.seen)} "
+            f"{something} strikes again and again, and what strikes cannot be told; {_names(c.seen)} "
             f"can be made out, so {c.sound.heard} fit best."
         )
     if evidence.setting.scene and c.score:
-        return f"Something strikes again and again in what looks like {evidence.setting.scene.text}: {c.sound.heard}."
+        return f"{something} strikes again and again in what looks like {evidence.setting.scene.text}: {c.sound.heard}."
     return (
-        f"Something strikes, but neither what nor on what can be told, so neutral {c.sound.heard} are used."
+        f"{something} strikes, but neither what nor on what can be told, so neutral {c.sound.heard} are used."
     )
 
 
@@ -160,6 +186,7 @@ def _also(
     ideas: Sequence[Idea],
     left: Sequence[Left],
     ambience: Sequence[Ambience],
+    untold: bool,
 ) -> list[str]:
     """What lies under the clip, what stays silent, and why."""
     under = {a.sound_class for a in ambience}
@@ -174,6 +201,8 @@ def _also(
             )
         elif item.why == "still":
             texts.append(f"{_capital(name)} can be seen but does nothing that sounds, so it stays silent.")
+        elif item.why == "weak":
+            texts.append(f"{_capital(name)} is hardly more than a guess, so it stays silent.")
         else:
             taken = _names(item.candidate.seen)
             texts.append(f"The labels say {taken}, but the motion shows separate blows, no running machine.")
@@ -182,7 +211,16 @@ def _also(
             f"These look like farm animals, taken for {_names(evidence.farm)}, but no kind stands out; "
             "a mixed farmyard is a smaller fault than the wrong animal."
         )
-    if not (ideas or left or evidence.farm or reading.told):
+    texts += [
+        f"{_capital(SHOWN[c.trace])}, so {c.sound.heard} lies under the clip."
+        for c in evidence.candidates
+        if c.trace and c.sound.name in under and not reading.told
+    ]
+    if untold and ideas:
+        texts.append(f"{UNTOLD}: what is heard is a guess and kept soft.")
+    elif untold:
+        texts.append(f"{UNTOLD}, so only a quiet background is planned.")
+    elif not (ideas or left or evidence.farm or reading.told):
         texts.append("Nothing in sight is known to make a sound, so only a quiet background is planned.")
     return texts
 

@@ -14,7 +14,7 @@ import numpy as np
 from reasound.perception.features import Features, Motion, Onset
 from reasound.plan import Acoustics, Ambience, Event, Place, Plan
 from reasound.reasoning.caption import Encoder, Reading, Told, meant, read_caption
-from reasound.reasoning.evidence import LIKELY, SURE, Candidate, Evidence, Span, overlap, weigh
+from reasound.reasoning.evidence import LIKELY, MODERATE, SURE, Candidate, Evidence, Span, overlap, weigh
 from reasound.reasoning.explain import Idea, Left, explain, headline
 from reasound.reasoning.knowledge import SPEECH_AND_MUSIC, SoundClass, scenes, sound_class
 from reasound.reasoning.timing import NEAR, Timing, apart, blows, filled, inside, paced, running, struck
@@ -26,8 +26,10 @@ MOST_AMBIENCES = 3
 BEDS = ("water/stream", "water/waves")
 """Classes that lie under a scene although they are visible."""
 KIT = ("instrument/snare_drum", "instrument/cymbal", "instrument/kick_drum")
-_QUIETER = {SURE: 0.0, LIKELY: -3.0, 0.0: -6.0}
+_QUIETER = {SURE: 0.0, LIKELY: -3.0, 0.0: -10.0}
 """dB by how sure the source is: a mistake should at least be a soft one."""
+_MOVES = 0.05
+"""Pixels a frame: in a picture that is stiller there is nothing to be told."""
 _WIDTH = 1.4
 """Pan of the picture's edge is 0.7: what is at the edge is still in front."""
 DECIDED = 0.1
@@ -58,12 +60,15 @@ class RulesReasoner:
         ideas, left = _ideas(features, evidence, reading, banned)
         ambience = _ambience(evidence, reading, banned, ideas)
         acoustics = _acoustics(evidence, reading)
+        untold = _is_untold(features, evidence, reading, ideas)
         instruments = any(i.candidate.sound.group == "instrument" for i in ideas)
         never = [a for a in SPEECH_AND_MUSIC if not (a == "music" and instruments)]
         return Plan(
             seconds=features.seconds,
             caption=headline(ideas, ambience),
-            reasoning=explain(features, evidence, reading, ideas, left, ambience, acoustics, unwanted),
+            reasoning=explain(
+                features, evidence, reading, ideas, left, ambience, acoustics, unwanted, untold
+            ),
             events=tuple(event for idea in ideas for event in idea.events),
             ambience=ambience,
             acoustics=acoustics,
@@ -133,8 +138,9 @@ def _wishes(evidence: Evidence, reading: Reading) -> tuple[list[_Wish], list[Lef
     if told:
         seen = {c.sound.name: c for c in evidence.candidates}
         return [_Wish(_known(t, seen.get(t.sound.name)), t) for t in told], []
-    wishes = [_Wish(c) for c in evidence.candidates if not _is_bed(c.sound)]
-    left: list[Left] = []
+    events = [c for c in evidence.candidates if not _is_bed(c.sound)]
+    wishes = [_Wish(c) for c in events if c.score >= MODERATE]
+    left = [Left(c, "weak") for c in events if c.score < MODERATE]
     alive = evidence.farm or evidence.animal
     if evidence.blow and not (
         alive or any(w.candidate.sound.is_struck or w.candidate.sound.is_call for w in wishes)
@@ -142,12 +148,20 @@ def _wishes(evidence: Evidence, reading: Reading) -> tuple[list[_Wish], list[Lef
         # Blow after blow is no running machine, however much it looks like one.
         weak = [w for w in wishes if w.candidate.rank < _CERTAIN_RUN]
         if len(weak) == len(wishes):
-            left = [Left(w.candidate, "blows") for w in weak]
+            left += [Left(w.candidate, "blows") for w in weak]
             wishes = [_Wish(evidence.blow)]
     if evidence.animal and not wishes and evidence.setting.outdoors > 0:
         whole = ((0.0, float("inf")),)
         wishes = [_Wish(Candidate(sound_class("foliage/rustle"), 0.2, "an animal", evidence.animal, whole))]
     return wishes, left
+
+
+def _is_untold(features: Features, evidence: Evidence, reading: Reading, ideas: Sequence[Idea]) -> bool:
+    """Whether something moves, but neither the caption nor the picture says with fair certainty what sounds."""
+    if reading.told or evidence.farm or not len(features.motion.level):
+        return False
+    sure = any(c.score >= LIKELY for c in (*evidence.candidates, *(i.candidate for i in ideas)))
+    return not sure and float(np.percentile(features.motion.level, 95)) >= _MOVES
 
 
 def _is_bed(sound: SoundClass) -> bool:
@@ -187,7 +201,9 @@ def _timing(wish: _Wish, features: Features, free: Sequence[Onset], rivals: bool
     if hits and not (counted and len(hits) < counted):
         full = hits if counted else filled(hits, sound, features.motion)
         return Timing(spans, full, "moved" if sound.is_call else "seen", len(full) - len(hits))
-    if told or sound.is_call:
+    if (
+        told or sound.is_call or wish.candidate.trace == "person"
+    ):  # whoever walks treads at a pace of their own
         return Timing(spans, paced(sound, spans[0], counted), "paced")
     return None
 
@@ -288,10 +304,15 @@ def _material(sound: SoundClass, told: Told | None) -> str:
 def _level(sound: SoundClass, wish: _Wish) -> float:
     level = sound.level_db
     if wish.told is None:
-        level += next(db for least, db in _QUIETER.items() if wish.candidate.score >= least)
+        level += _softer(wish.candidate)
     elif wish.told.off_screen:
         level -= 8.0
     return level
+
+
+def _softer(c: Candidate) -> float:
+    """dB by which a sound is softer than it usually is, for want of evidence."""
+    return next(db for least, db in _QUIETER.items() if c.score >= least)
 
 
 def _placed(event: Event, wish: _Wish, features: Features) -> Event:
@@ -348,7 +369,9 @@ def _ambience(
     if evidence.farm and not reading.told:
         beds.append(("ambience/farmyard", 0.0 if alone else -12.0, "", LIKELY))
     beds += [
-        (c.sound.name, c.sound.level_db - 3, "", c.score) for c in evidence.candidates if _is_bed(c.sound)
+        (c.sound.name, c.sound.level_db + min(-3.0, _softer(c)), "", c.score)
+        for c in evidence.candidates
+        if _is_bed(c.sound) and not reading.told
     ]
     if scene:
         sure = 0.9 if reading.scene else min(0.9, setting.score)

@@ -10,13 +10,16 @@ import numpy as np
 
 from reasound import __version__
 from reasound.errors import UserError
-from reasound.pipeline import LOUDNESS, PEAK, STEPS, Reasound, Renderer, Report, quiet
+from reasound.pipeline import LOUDNESS, PEAK, STEPS, Reasound, Renderer, Report, quiet, warnings
 from reasound.plan import Plan
 from reasound.take import Mix, Settings, Source, Take
 from reasound.timeline import samples
 
 if TYPE_CHECKING:
     from reasound.media.video import Clip
+
+GUESSED = 10.0
+"""dB by which the sound of a picture that could not be understood stays below the usual loudness."""
 
 
 def foley(
@@ -76,9 +79,9 @@ def foley(
 
 
 def usual_loudness(plan: Plan) -> float:
-    """A room in which nothing happens is not to be as loud as a drum kit."""
+    """A room in which nothing happens is not to be as loud as a drum kit, nor is what was only guessed."""
     if plan.events or not plan.ambience:
-        return LOUDNESS
+        return LOUDNESS - (GUESSED if warnings(plan) else 0.0)
     return LOUDNESS + min(0.0, max(a.level for a in plan.ambience))
 
 
