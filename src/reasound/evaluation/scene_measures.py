@@ -99,5 +99,14 @@ EDIT = {
     "edit_jump": Measure(
         "change of level at the borders beyond the usual", "dB", "lower", 1, "edit/seam-jump"
     ),
+    "edit_identical": Measure(
+        "samples outside the span that are equal bit for bit", "", "higher", 3, "edit/identical"
+    ),
+    "edit_level": Measure("level of the target in the span, against its stem", "dB", "", 1, "edit/level"),
+    "edit_rest": Measure("level of the rest in the span, against its own", "dB", "", 1, "edit/rest"),
+    "edit_sdr": Measure("SI-SDR to the right answer in the span", "dB", "higher", 1, "edit/si-sdr"),
+    "edit_done": Measure(
+        "what should be gone is 12 dB down, what should stay is within 3 dB", "", "higher", 3, "edit/done"
+    ),
 }
 MEASURES = TIME | PLACE | SOUND | FINISH | CONTROL | PLAN | EDIT

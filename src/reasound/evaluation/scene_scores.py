@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from reasound.data.scenes.truth import Audio, Task, TrueScene
 from reasound.evaluation import plan_scores
-from reasound.evaluation.edits import untouched
+from reasound.evaluation.edits import of_target, untouched
 from reasound.evaluation.heard import CLEAR_DB, Heard, Scores, defined
 from reasound.evaluation.onsets import (
     Seconds,
@@ -236,7 +236,7 @@ def of_edit(task: Task, sound: Audio, scene: TrueScene) -> Scores:
     if task.event:
         target = spectrogram(scene.stems[task.event][:, part], SAMPLE_RATE)
         scores["edit_target"] = abs(presence(found, target) - presence(wanted, target))
-    return defined(scores)
+    return defined(scores) | of_target(task, sound, scene.stems.get(task.event, sound))
 
 
 def _mean(values: Sequence[float]) -> float:

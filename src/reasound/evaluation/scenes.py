@@ -19,7 +19,7 @@ from reasound.data.scenes.truth import OPERATIONS, TrueScene
 from reasound.errors import UserError
 from reasound.evaluation.about import about, digest
 from reasound.evaluation.clips import common_beat
-from reasound.evaluation.edits import edited, untouched
+from reasound.evaluation.edits import edited, told, untouched
 from reasound.evaluation.heard import Heard, Scores
 from reasound.evaluation.onsets import Seconds, audio_onsets, f1
 from reasound.evaluation.page import Card, Sound
@@ -235,10 +235,12 @@ def outcome(bench: Bench, i: int, seed: int, steps: int) -> Outcome:
 
 
 def edits(engine: Reasound, scene: TrueScene, seed: int, steps: int) -> dict[str, Scores]:
-    """Every task of a scene: the right answer, nothing done, and the audio model."""
+    """Every task of a scene: the right answer, nothing done, and the product."""
     tasks = list(scene.tasks)
     scores: dict[str, Scores] = {}
-    for task, answer in zip(tasks, edited(engine.generator, scene.plan, tasks, seed, steps), strict=True):
+    plan = told(scene.plan, seed)
+    answers = edited(engine.generator, plan, tasks, seed, steps, engine.library)
+    for task, answer in zip(tasks, answers, strict=True):
         for who, sound in (("truth", task.answer), ("nothing done", untouched(task)), ("model", answer)):
             scores[f"{task.operation}: {who}"] = of_edit(task, sound, scene)
     return scores

@@ -59,6 +59,9 @@ class DiTConfig:
     """Width of the sentence vectors of the timeline; 0: no timeline."""
     reference: bool = False
     """Also read latents of recordings that lie where such a sound is wanted."""
+    mixing: bool = False
+    """What goes in (noisy latents, reference, context) also comes out, each channel weighted anew in every frame: a
+    small network need not learn to copy."""
 
     @property
     def inner(self) -> int:
@@ -94,6 +97,7 @@ def pocket(sync: int, size: str = "12M") -> DiTConfig:
         context=True,
         timeline=384,
         reference=True,
+        mixing=True,
     )
 
 
@@ -151,14 +155,20 @@ class TimeEmbed(nn.Module):
 class Final(nn.Module):
     def __init__(self, config: DiTConfig) -> None:
         super().__init__()
+        inputs = 1 + config.reference + config.context
         self.modulate = Linear(config.width, 2 * config.width)
         self.out = Conv(config.width, config.latent, 7)
-        for parameter in (*self.modulate.parameters(), *self.out.parameters()):
+        self.mix = Linear(config.width, inputs * config.latent) if config.mixing else None
+        for parameter in self.parameters():
             nn.init.zeros_(parameter)
 
-    def forward(self, x: Tensor, condition: Condition) -> Tensor:
+    def forward(self, x: Tensor, condition: Condition, inputs: Tensor) -> Tensor:
+        """x [B, L, D], inputs [B, L, kinds, C] -> [B, L, C]."""
         shift, scale = condition.through(self.modulate).chunk(2, dim=-1)
-        out: Tensor = self.out(modulated(x, shift, scale))
+        x = modulated(x, shift, scale)
+        out: Tensor = self.out(x)
+        if self.mix is not None:
+            out = out + (self.mix(x).unflatten(-1, inputs.shape[2:]) * inputs).sum(2)
         return out
 
 
@@ -197,8 +207,8 @@ class DiT(nn.Module):
     def __init__(self, config: DiTConfig) -> None:
         super().__init__()
         self.config = c = config
-        given = (c.latent + MASKS) * c.context + (c.latent + 1) * c.reference
-        self.latent_in = Embed(c.latent + given, c, c.kernel, c.kernel)
+        self.beside = [c.latent, 1] * c.reference + [c.latent, MASKS] * c.context
+        self.latent_in = Embed(c.latent + sum(self.beside), c, c.kernel, c.kernel)
         self.visual_in = Embed(c.visual, c, 1, 3)
         self.sync_in = Embed(c.sync, c, 7, 3)
         self.text_in = Embed(c.reasoning, c, 1, 1)
@@ -243,7 +253,7 @@ class DiT(nn.Module):
 
     def velocity(self, x: Tensor, t: Tensor, given: Prepared) -> Tensor:
         """As `forward`, for conditions that are prepared already. t is [B] or one time for all."""
-        h = x.transpose(1, 2)  # [B, L, C]
+        h = inputs = x.transpose(1, 2)  # [B, L, C]
         if given.beside is not None:
             h = torch.cat([h, given.beside], -1)
         h = kept(self.latent_in(h))  # [B, L, D]
@@ -262,7 +272,9 @@ class DiT(nn.Module):
         h = streams[0]
         for solo in self.solo:
             h = solo(h, moving, given.turns[0])
-        velocity: Tensor = self.final(h, moving)
+        if given.beside is not None:  # without what tells whether they are given, and what they are
+            inputs = torch.cat([inputs, *given.beside.split(self.beside, -1)[::2]], -1)
+        velocity: Tensor = self.final(h, moving, inputs.unflatten(-1, (-1, self.config.latent)))
         return velocity.transpose(1, 2).float()
 
     def prepare(self, conditions: Conditions, latents: int) -> Prepared:

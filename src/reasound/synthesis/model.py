@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -19,11 +20,13 @@ from reasound.mixing.spatial import reverb
 from reasound.perception.features import Features
 from reasound.perception.text import MiniLM
 from reasound.plan import Ambience, Event, Plan
+from reasound.synthesis import lora
 from reasound.synthesis.codec import Codec
 from reasound.synthesis.conditions import Conditions, TextEncoder, batched, prepare_conditions
 from reasound.synthesis.dit import DiT, build
 from reasound.synthesis.flow import Method, guided, integrate, noise_for, sampling_times
 from reasound.synthesis.library import TEXTURE_LEVEL, LibraryRenderer, rng_for, set_in_room
+from reasound.synthesis.lora import Delta
 from reasound.synthesis.placing import HIT_LEVEL, fade_ends
 from reasound.synthesis.textures import extend
 from reasound.synthesis.windows import spans, windowed
@@ -54,12 +57,29 @@ class AudioModel:
 
     codec: Codec
     dit: DiT
+    delta: Delta | None = None
+    """What makes the DiT do with few steps."""
 
     @classmethod
     def load(cls, folder: Path | None = None) -> AudioModel:
-        """From a folder with codec/ and dit/; without one, the embedded pocket model. UserError if it is not whole."""
-        parts = {name: catalog.pocket(name) if folder is None else folder / name for name in ("codec", "dit")}
-        return cls(Codec.load(parts["codec"]), store.load(parts["dit"], "dit", build))
+        """From a folder with codec/ and dit/, and dit-few/ if there is one; without a folder, the embedded pocket
+        model. UserError if it is not whole."""
+        root = catalog.pocket("dit").parent if folder is None else folder
+        delta = lora.load(root / lora.KIND, root / "dit") if (root / lora.KIND).exists() else None
+        return cls(Codec.load(root / "codec"), store.load(root / "dit", "dit", build), delta)
+
+    @cached_property
+    def quick(self) -> DiT:
+        """The DiT for few steps, with guidance folded in."""
+        assert self.delta is not None
+        return lora.merged(self.dit, self.delta)
+
+    def few(self, steps: int, guidance: float) -> bool:
+        """Whether so many steps are for the quick DiT: up to twice as many as it was made for, at its guidance."""
+        if self.delta is None:
+            return False
+        made = self.delta.config
+        return steps <= 2 * made.steps and guidance == made.guidance
 
     @torch.inference_mode()
     def latents(
@@ -74,9 +94,13 @@ class AudioModel:
         method: Method = "euler",
         progress: Callable[[int, int], None] | None = None,
     ) -> Tensor:
-        """Latents [B, 64, length], one seed an item. `avoid` is what guidance pushes away from, beside silence."""
+        """Latents [B, 64, length], one seed an item. `avoid` is what guidance pushes away from, beside silence; the
+        quick DiT knows no such thing, so with it few steps are the usual DiT's."""
         if len(seeds) != len(conditions):
             raise ValueError(f"{len(seeds)} seeds for {len(conditions)} sounds: give one for each")
+        dit = self.dit
+        if avoid is None and self.few(steps, guidance):
+            dit, guidance = self.quick, 1.0
         if guidance != 1.0:
             conditions = batched([conditions, conditions.unconditioned(avoid)])
         config = self.dit.config
@@ -84,8 +108,8 @@ class AudioModel:
         velocities = []
         for start, stop in windows:
             part = conditions.between(start, stop, length, config.sync_period)
-            given = self.dit.prepare(part, stop - start)
-            velocity = lambda x, t, given=given: self.dit.velocity(x, t, given)  # noqa: E731
+            given = dit.prepare(part, stop - start)
+            velocity = lambda x, t, given=given: dit.velocity(x, t, given)  # noqa: E731
             velocities.append(velocity if guidance == 1.0 else guided(velocity, guidance))
         whole = velocities[0] if len(windows) == 1 else windowed(velocities, windows)
         noise = noise_for(seeds, config.latent, length)
