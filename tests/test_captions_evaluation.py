@@ -1,12 +1,25 @@
 """A caption to sound: is the class heard? And the table that `--renderer auto` reads."""
 
+import numpy as np
 import pytest
 
+from reasound.checkpoints.catalog import pocket
 from reasound.data.scenes.heldout import Heldout
 from reasound.evaluation import captions
-from reasound.evaluation.captions import Asked, asked, by_class, evaluate, plan, renderers, score
+from reasound.evaluation.captions import (
+    Asked,
+    asked,
+    by_class,
+    coded,
+    evaluate,
+    heard_as,
+    plan,
+    renderers,
+    score,
+)
 from reasound.evaluation.systems import engine_for_test
 from reasound.evaluation.tags import TAGS
+from reasound.synthesis.codec import Codec
 
 
 @pytest.fixture(scope="module")
@@ -42,8 +55,23 @@ def test_the_report_counts_by_class_and_becomes_the_table_of_auto():
     assert len(report["items"]) == 3 and report["about"]["arguments"]["steps"] == 1
     table = renderers(report)["classes"]
     for item in report["items"]:
+        assert set(item["scores"]) == set(captions.SYSTEMS) and set(table[item["kind"]]) == {
+            "library",
+            "model",
+        }
         assert table[item["kind"]]["library"] == item["scores"]["library"]["class_top5"]
     assert report["unscored"] and all("YAMNet" in row["reason"] for row in report["unscored"])
+
+
+def test_listeners_that_do_not_know_a_class_say_nothing_and_the_codec_is_no_renderer():
+    noise = np.random.default_rng(0).standard_normal((2, 44_100)).astype(np.float32) * 0.1
+    scores = heard_as("break/glass", noise)  # nobody holds out a recording of it
+    assert scores["judge_top1"] is None and scores["class_top5"] in (0.0, 1.0)
+    assert heard_as("weather/rain", noise)["judge_top3"] in (0.0, 1.0)
+    back = coded(Codec.load(pocket("codec")), noise)
+    assert back.shape == noise.shape and not np.array_equal(back, noise)
+    items = [{"kind": "a/b", "scores": {"library": {"class_top5": 1.0}, "coded": {"class_top5": 1.0}}}]
+    assert by_class(items) == {"a/b": {"library": {"right": 1, "of": 1}}}
 
 
 def test_shares_are_right_over_all():

@@ -122,3 +122,23 @@ def test_shifting_a_train_by_its_period_changes_nothing_and_by_half_ruins_it():
     assert shifted_f1(beat, beat, 10, shifts=19) == pytest.approx(1.0)  # every shift is 0.5 s
     assert shifted_f1(beat, beat, 10, shifts=1) == pytest.approx(1.0)
     assert shifted_f1([1.0], [1.0], 10, shifts=9) == 0.0
+
+
+@pytest.mark.parametrize("kind", ["click", "burst", "pluck", "thump"])
+def test_times_are_true_from_the_first_second_to_the_last(kind):
+    rng = np.random.default_rng(0)
+    n = np.arange(8_000) / RATE
+    sound = {
+        "click": (n == 0) * 1.0,
+        "burst": rng.standard_normal(8_000) * np.exp(-n / 0.03),
+        "pluck": np.sin(2 * np.pi * 400 * n) * np.exp(-n / 0.1),
+        "thump": np.sin(2 * np.pi * 80 * n) * np.exp(-n / 0.05),
+    }[kind]
+    audio = 1e-4 * rng.standard_normal(10 * RATE)
+    struck = np.round((0.5 + 0.75 * np.arange(12) + rng.uniform(0, 0.1, 12)) * RATE).astype(int)
+    for at in struck:
+        audio[at : at + 8_000] += 0.3 * sound
+    found = audio_onsets(audio, RATE)
+    errors = np.array([found[np.abs(found - t).argmin()] - t for t in struck / RATE])
+    assert np.abs(errors).max() < 0.006 and abs(errors.mean()) < 0.003
+    assert abs(np.polyfit(struck / RATE, errors, 1)[0]) < 0.0006  # seconds a second

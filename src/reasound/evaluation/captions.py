@@ -1,6 +1,7 @@
 """A caption of each class to sound, and whether a machine hears that class in it: which renderer `auto` should take.
 
-No picture and no times but a plain rhythm: what is measured is the right sound.
+No picture and no times but a plain rhythm: what is measured is the right sound. Three listen: YAMNet through a table of
+its tags, a judge trained on held-out recordings, and the ear of that judge that knows no network.
 """
 
 from __future__ import annotations
@@ -11,8 +12,13 @@ from fractions import Fraction
 from functools import partial
 from typing import Any
 
+import numpy as np
+import torch
+
 from reasound.data.scenes.heldout import Heldout
 from reasound.evaluation.about import about
+from reasound.evaluation.heard import Audio, Scores
+from reasound.evaluation.judge import Judge
 from reasound.evaluation.report import Measure, Report, build
 from reasound.evaluation.systems import RENDERED, engine_for_test
 from reasound.evaluation.tags import TAGS, heard
@@ -22,6 +28,7 @@ from reasound.pipeline import LOUDNESS, PEAK, STEPS, Reasound
 from reasound.pipeline import Report as Tell
 from reasound.plan import Ambience, Event, Plan
 from reasound.reasoning.knowledge import sound_class
+from reasound.synthesis.codec import Codec
 from reasound.timeline import SAMPLE_RATE
 
 SECONDS = 4.0
@@ -37,10 +44,23 @@ MEASURES = {
     "class_top1": Measure(
         "YAMNet's best tag is one of the asked class", "", "higher", 3, "yamnet-class/top1"
     ),
+    "judge_top1": Measure(
+        "the judge takes it for the asked class, or one of its group", "", "higher", 3, "judge-group/top1"
+    ),
+    "judge_top3": Measure("that group is among the judge's three best", "", "higher", 3, "judge-group/top3"),
+    "mel_top1": Measure(
+        "as judge_top1, by statistics of the spectrum alone, without any network",
+        "",
+        "higher",
+        3,
+        "mel-group/top1",
+    ),
+    "mel_top3": Measure("as judge_top3, by those statistics", "", "higher", 3, "mel-group/top3"),
 }
 SYSTEMS = {
     "library": "recordings, placed; those that the benchmark holds out are not among them",
     "model": "the audio model",
+    "coded": "the library's sound through the model's codec: what a perfect model could reach with it",
 }
 
 
@@ -79,17 +99,39 @@ def plan(asked: Asked) -> Plan:
     return Plan(seconds=SECONDS, events=(event,))
 
 
-def score(engine: Reasound, asked: Asked, seed: int, steps: int) -> dict[str, dict[str, float]]:
-    """System -> measure -> 1 or 0."""
-    rows: dict[str, dict[str, float]] = {}
+def score(engine: Reasound, asked: Asked, seed: int, steps: int) -> dict[str, Scores]:
+    """System -> measure -> 1 or 0, or None where the judge does not know the class."""
+    rows: dict[str, Scores] = {}
     for made in RENDERED:
         layers = engine.render(plan(asked), Fraction(SECONDS), seed, None, made, steps)
-        tags = [name for name, _ in Yamnet.load().tags(engine.mix(layers, LOUDNESS, PEAK).audio, SAMPLE_RATE)]
-        rows[made] = {
-            "class_top5": float(heard(asked.sound_class, tags)),
-            "class_top1": float(heard(asked.sound_class, tags[:1])),
-        }
+        sound = engine.mix(layers, LOUDNESS, PEAK).audio
+        rows[made] = heard_as(asked.sound_class, sound)
+        if made == "library" and engine.released is None:
+            rows["coded"] = heard_as(asked.sound_class, coded(engine.generator.model.codec, sound))
     return rows
+
+
+def heard_as(sound_class: str, sound: Audio) -> Scores:
+    """What each listener says of a sound [2, N] that should be of this class."""
+    tags, judge = [name for name, _ in Yamnet.load().tags(sound, SAMPLE_RATE)], Judge.load()
+    scores: Scores = {
+        "class_top5": float(heard(sound_class, tags)),
+        "class_top1": float(heard(sound_class, tags[:1])),
+    }
+    own = judge.group_of(sound_class) if judge.knows(sound_class) else None
+    ranked = judge.ranked(sound)
+    for ear, measure in (("both", "judge"), ("mel", "mel")):
+        for top in (1, 3):
+            scores[f"{measure}_top{top}"] = None if own is None else float(own in ranked[ear][:top])
+    return scores
+
+
+def coded(codec: Codec, sound: Audio) -> Audio:
+    """[2, N] encoded and decoded."""
+    with torch.inference_mode():
+        latents = codec.encode(torch.from_numpy(np.ascontiguousarray(sound))[None])
+        back: Audio = codec.decode(latents, sound.shape[1])[0].numpy()
+    return back
 
 
 def evaluate(
@@ -129,7 +171,8 @@ def by_class(items: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, dict[str
     """Class -> system -> in how many captions it was heard."""
     counted: dict[str, dict[str, dict[str, int]]] = {}
     for item in items:
-        for system, scores in item["scores"].items():
+        for system in (made for made in RENDERED if made in item["scores"]):
+            scores = item["scores"][system]
             row = counted.setdefault(item["kind"], {}).setdefault(system, {"right": 0, "of": 0})
             row["right"] += int(scores["class_top5"])
             row["of"] += 1
