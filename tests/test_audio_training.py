@@ -11,6 +11,7 @@ import torch
 from reasound.checkpoints import store
 from reasound.data.latents import Pool, Scene, write_shard
 from reasound.plan import Ambience, Event, Plan
+from reasound.synthesis import lora
 from reasound.synthesis.codec import Codec, CodecConfig
 from reasound.synthesis.conditions import BESIDE, EXTRACT, INPUTS, KEEP, REMOVE, batched, prepare_conditions
 from reasound.synthesis.dit import build, pocket
@@ -265,3 +266,32 @@ def test_the_plan_sets_the_level():
 def test_seeds_of_layers_differ_and_stay():
     assert seed_of(1, "a") != seed_of(1, "b") != seed_of(2, "b")
     assert seed_of(42, "dog") == 70_896_657_587_045_243
+
+
+def test_few_steps_are_the_quick_networks(model, tmp_path):
+    store.save(tmp_path / "dit", "dit", model.dit.state_dict(), CONFIG)
+    model.codec.save(tmp_path / "codec")
+    assert AudioModel.load(tmp_path).delta is None
+    adapted = store.load(tmp_path / "dit", "dit", build)
+    tensors = lora.adapt(adapted, ["solo", "final"], 4, 1.0, torch.Generator().manual_seed(0))
+    for name, tensor in tensors.items():
+        if name.endswith(".up"):
+            torch.nn.init.normal_(tensor, std=0.3)
+    few = lora.FewSteps(rank=4, scale=1.0, guidance=3.0, steps=2, base=lora.base_hash(tmp_path / "dit"))
+    lora.Delta({k: v.detach() for k, v in tensors.items()}, few).save(tmp_path / "dit-few")
+    loaded = AudioModel.load(tmp_path)
+    given = batched([prepare_conditions(None, PLAN.only(["hit"]), Words(), CONFIG, events=["hit"])])
+    usual = AudioModel(loaded.codec, loaded.dit)
+
+    def same(steps, guidance, avoid=None):
+        both = (
+            m.latents(given, [1], 20, steps=steps, guidance=guidance, avoid=avoid) for m in (loaded, usual)
+        )
+        return torch.equal(*both)
+
+    assert not same(2, 3.0) and not same(
+        4, 3.0
+    )  # up to twice the steps that it was made for, at its guidance
+    assert same(5, 3.0) and same(2, 2.0) and same(2, 3.0, avoid=given)
+    quick = AudioModel(loaded.codec, loaded.quick).latents(given, [1], 20, steps=2, guidance=1.0)
+    assert torch.equal(loaded.latents(given, [1], 20, steps=2, guidance=3.0), quick)
