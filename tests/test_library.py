@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 from reasound.data.measure import attacks, brightness, envelope, k_weighted
+from reasound.evaluation.onsets import audio_onsets
 from reasound.plan import Acoustics, Ambience, Event, Place, Plan
+from reasound.synthesis.attacks import again, once
 from reasound.synthesis.library import LibraryRenderer, rng_for
 from reasound.synthesis.manners import habit
 from reasound.synthesis.match import cuts
@@ -93,7 +95,7 @@ def test_takes_of_one_thing_take_turns(renderer):
     way = habit("footsteps/gravel")
     pool = cuts(takes, way.manner)
     assert len(pool) >= 3
-    moments = chosen(pool, [0.5 * i for i in range(30)], [1.0] * 30, way, 15.0, rng)
+    moments = chosen(renderer.library, pool, [0.5 * i for i in range(30)], [1.0] * 30, way, 15.0, rng)
     assert all(a.cut is not b.cut for a, b in zip(moments, moments[1:], strict=False))
     used = [sum(m.cut is cut for m in moments) for cut in pool]
     assert min(sorted(used)[-3:]) >= 30 / len(pool) / 2
@@ -123,8 +125,63 @@ def test_a_bark_ends_when_the_next_one_begins(renderer):
     pool = cuts(
         renderer.library.instrument("a dog barks", "animal/dog", "", rng_for(0, "dog"), 4), way.manner
     )
-    moments = chosen(pool, [1.0, 1.15, 3.0], [1.0] * 3, way, 4.0, rng_for(0, "dog"))
+    moments = chosen(renderer.library, pool, [1.0, 1.15, 3.0], [1.0] * 3, way, 4.0, rng_for(0, "dog"))
     assert moments[0].room == pytest.approx(0.13) and moments[1].room == pytest.approx(1.83)
+
+
+def strikes(times, length=0.05):
+    """Decaying noise at each time, one second, and silence between."""
+    sound = np.zeros((1, SAMPLE_RATE), np.float32)
+    size = round(8 * length * SAMPLE_RATE)
+    burst = np.random.default_rng(0).standard_normal(size) * np.exp(-np.arange(size) / (length * SAMPLE_RATE))
+    for time, level in times:
+        part = sound[0, round(time * SAMPLE_RATE) :][:size]
+        part += (0.1 * level * burst[: len(part)]).astype(np.float32)
+    return sound
+
+
+def test_a_second_attack_is_turned_down_until_it_is_none():
+    sound, onset = strikes([(0.1, 1.0), (0.35, 0.3), (0.6, 0.2)]), round(0.1 * SAMPLE_RATE)
+    assert len(audio_onsets(sound, SAMPLE_RATE)) == 3 and again(sound, onset) > 6
+    heard = sound * once(sound, onset)
+    # What comes after is quieter, not gone; and the attack itself is as it was.
+    late, early = slice(round(0.33 * SAMPLE_RATE), None), slice(0, round(0.2 * SAMPLE_RATE))
+    assert -16 < 20 * np.log10(rms(heard[:, late]) / rms(sound[:, late])) < -3
+    assert np.array_equal(heard[:, early], sound[:, early])
+
+
+def test_two_weak_attacks_are_none_any_more():
+    sound, onset = strikes([(0.1, 1.0), (0.35, 0.06), (0.6, 0.004)]), round(0.1 * SAMPLE_RATE)
+    assert len(audio_onsets(sound, SAMPLE_RATE)) > 1
+    heard = audio_onsets(sound * once(sound, onset), SAMPLE_RATE)
+    assert len(heard) == 1 and heard[0] == pytest.approx(0.1, abs=0.006)
+
+
+def test_what_only_decays_is_left_alone():
+    sound, onset = strikes([(0.1, 1.0)], 0.1), round(0.1 * SAMPLE_RATE)
+    assert again(sound, onset) < 4 and (once(sound, onset) == 1).all()
+
+
+@pytest.mark.parametrize(
+    ("sound", "name"),
+    [
+        ("a cow moos", "animal/cow"),
+        ("glass breaks", "break/glass"),
+        ("footsteps in water", "footsteps/water"),
+    ],
+)
+def test_what_is_asked_for_once_is_heard_once_and_then(renderer, sound, name):
+    found = audio_onsets(only(renderer, event("it", sound, name, onsets=(1.0,))).audio, SAMPLE_RATE)
+    assert len(found) == 1 and found[0] == pytest.approx(1.0, abs=0.05)
+
+
+def test_a_burst_stays_whole(renderer):
+    way = habit("voice/laugh")
+    assert way.burst and not habit("animal/dog").burst
+    takes = renderer.library.instrument("a man laughs", "voice/laugh", "", rng_for(0, "laugh"), 1)
+    pool = cuts(takes, way.manner, single=True)
+    (moment,) = chosen(renderer.library, pool, [1.0], [1.0], way, 4.0, rng_for(0, "l"))
+    assert not moment.single
 
 
 def test_calls_stay_in_their_span_and_leave_pauses(renderer):

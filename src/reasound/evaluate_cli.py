@@ -1,4 +1,4 @@
-"""`reasound evaluate`: how good is it? On made scenes, on real clips, on captions, on sounds of any system."""
+"""`reasound evaluate`: how good is it? On made scenes, real clips, captions, plans, and sounds of any system."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="evaluate",
-    help="Measure quality: on made scenes, real clips, captions, or sounds of any system.",
+    help="Measure quality: on made scenes, real clips, captions, plans, or sounds of any system.",
     no_args_is_help=True,
 )
 
@@ -198,6 +198,29 @@ def captions(
 
             with replacing(write_renderers) as fresh:
                 fresh.write_text(json.dumps(renderers(made), indent=1) + "\n", encoding="utf-8")
+    _show(made, target, as_json, report.total)
+
+
+@app.command()
+def control(
+    out: Out = None,
+    limit: Limit = None,
+    seed: Seed = 0,
+    model: Model = "pocket",
+    steps: Steps = None,
+    processes: Processes = None,
+    force: Force = False,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Plans without video, one a class: are moments, sides, moves and removals heard? By class and renderer."""
+    target = _target(out, "control", force)
+    with stages({"plans": 95, "writing": 5}) as report:
+        from reasound.evaluation.asked import evaluate
+
+        made = evaluate(model, seed, steps or STEPS, limit, _processes(processes), report)
+        report("writing", 0.0)
+        _write(made, [], target)
     _show(made, target, as_json, report.total)
 
 

@@ -94,13 +94,15 @@ class LibraryRenderer:
             audio[:, first:last], used = self._texture(takes, last - first, way.wide, rng)
             fade_ends(audio, event.start, event.end, n)
             return audio * _gain(event.level), used
-        pool = cuts(takes, way.manner)
+        pool = cuts(takes, way.manner, bool(event.onsets))
         if event.onsets:
             strengths = [strength for _, strength in event.hits()]
-            moments = chosen(pool, event.onsets, strengths, way, event.end, rng)
+            moments = chosen(self.library, pool, event.onsets, strengths, way, event.end, rng)
         elif way.manner in ("step", "hit"):
             times = beat(way, event.start, event.end, rng)
-            moments = chosen(pool, times, rng.uniform(0.75, 1.0, len(times)).tolist(), way, event.end, rng)
+            moments = chosen(
+                self.library, pool, times, rng.uniform(0.75, 1.0, len(times)).tolist(), way, event.end, rng
+            )
         else:
             # A dog that was recorded barking three times keeps its own rhythm; single barks come between.
             moments = spoken([*phrases(takes), *pool], way, event.start, event.end, rng)

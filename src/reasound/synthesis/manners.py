@@ -54,6 +54,7 @@ _PERIODS = {
 }
 _STEADY = "footsteps/ animal/horse_hooves tool/ machine/clock_tick bell/large instrument/"
 _WIDE = "weather/ ambience/ water/waves water/stream voice/cheer_applause foliage/rustle explosion/blast"
+_BURSTS = "weapon/automatic_gunfire voice/laugh explosion/fireworks animal/wings"
 _ONE_THROAT = "animal/ voice/ vehicle/horn instrument/bowed_strings instrument/brass instrument/woodwind"
 
 
@@ -72,6 +73,8 @@ class Habit:
     """It comes from everywhere: rain, a crowd, the sea."""
     one_throat: bool
     """The next sound ends the last one: a dog does not bark over itself."""
+    burst: bool
+    """One of them is a series by nature: a burst of fire, ha-ha-ha, flapping wings."""
 
 
 def habit(sound_class: str) -> Habit:
@@ -86,6 +89,7 @@ def habit(sound_class: str) -> Habit:
         jitter=0.04 if _begins(sound_class, _STEADY) else 0.35,
         wide=_begins(sound_class, _WIDE),
         one_throat=_begins(sound_class, _ONE_THROAT) and manner != "step",
+        burst=_begins(sound_class, _BURSTS),
     )
 
 

@@ -18,6 +18,7 @@ from reasound.checkpoints.catalog import sounds
 from reasound.data.manifest import Hit, Recording, read_manifest
 from reasound.data.measure import Manner, without_rumble
 from reasound.errors import UserError
+from reasound.synthesis.attacks import again, once
 from reasound.timeline import SAMPLE_RATE
 
 Audio = NDArray[np.float32]
@@ -26,6 +27,10 @@ Audio = NDArray[np.float32]
 SURE = 0.5
 """Cosine of two captions above which they speak of the same sound; below it we say that we guess."""
 _CLOSE = 0.05  # series whose score is this near to the best are equally good, and the seed picks one
+LEAD = 0.025
+"""Seconds of a take before its attack that are kept where one hit is asked for: with more, a moo that swells would
+begin before its moment."""
+_PARTED = 0.35  # seconds between attacks from which on they are two things that happen, not one
 _CACHED = 64 * 2**20  # bytes of decoded sound that are kept
 
 log = logging.getLogger(__name__)
@@ -79,6 +84,8 @@ class Library:
         if not self.recordings:
             raise UserError(f"the sound library {folder} is empty; build it with recipes/pocket_sounds.py")
         self._decoded: OrderedDict[tuple[str, int, int], Audio] = OrderedDict()
+        self._again: dict[Cut, float] = {}
+        self._gains: dict[Cut, NDArray[np.float32]] = {}
 
     @classmethod
     def load(cls, folder: Path | None = None) -> Library:
@@ -232,6 +239,25 @@ class Library:
             self._decoded.popitem(last=False)
         return audio
 
+    def _led(self, cut: Cut) -> tuple[Audio, int]:
+        """A cut from just before its attack on, [C, N], and the sample of the attack."""
+        first = max(cut.start, cut.onset - LEAD)
+        start = int(first * cut.recording.rate) / cut.recording.rate  # where the file is really opened
+        return self.read(cut.recording, first, cut.end), round((cut.onset - start) * SAMPLE_RATE)
+
+    def again(self, cut: Cut) -> float:
+        """dB of the clearest attack of a cut after its first; 0 where there is none."""
+        if cut not in self._again:
+            self._again[cut] = again(*self._led(cut))
+        return self._again[cut]
+
+    def single(self, cut: Cut) -> tuple[Audio, int]:
+        """A cut from just before its attack on, without another attack: [C, N], and the sample of the attack."""
+        audio, onset = self._led(cut)
+        if cut not in self._gains:
+            self._gains[cut] = once(audio, onset)
+        return audio * self._gains[cut], onset
+
 
 def _alike(members: Sequence[Match]) -> list[Match]:
     """The best recording of a series and those that could be the same thing: as good, and of nearly the same colour."""
@@ -244,21 +270,33 @@ def _alike(members: Sequence[Match]) -> list[Match]:
     ]
 
 
-def cuts(recordings: Sequence[Recording], manner: Manner) -> list[Cut]:
+def cuts(recordings: Sequence[Recording], manner: Manner, single: bool = False) -> list[Cut]:
     """What can be put on an onset: every single hit, or, for what happens `whole`, each recording from its first
-    attack to its end. Weak hits and scraps are left out where there are better ones."""
+    attack to its end; where a `single` one is wanted, every time that it happens in the recording. Weak hits and scraps
+    are left out where there are better ones."""
     found = []
     for r in recordings:
         hits = r.hits or (Hit(0.0, 0.0, r.seconds, r.loudness),)
         if manner in ("whole", "texture"):
-            loudest = max(hit.level for hit in hits)
-            found.append(Cut(r, hits[0].start, hits[0].onset, hits[-1].end, loudest))
+            for series in _apart(hits) if single else [hits]:
+                loudest = max(hit.level for hit in series)
+                found.append(Cut(r, series[0].start, series[0].onset, series[-1].end, loudest))
         else:
             found += [Cut.of(r, hit, hit) for hit in hits]
     least = 0.12 if manner == "call" else 0.04
     loudest = max(c.level for c in found)
     good = [c for c in found if c.level >= loudest - 14 and c.end - c.onset >= least]
     return good or found
+
+
+def _apart(hits: Sequence[Hit]) -> list[list[Hit]]:
+    """Hits that follow closely on each other, together."""
+    series = [[hits[0]]]
+    for hit in hits[1:]:
+        if hit.onset - series[-1][-1].onset > _PARTED:
+            series.append([])
+        series[-1].append(hit)
+    return series
 
 
 def phrases(recordings: Sequence[Recording]) -> list[Cut]:

@@ -20,6 +20,9 @@ _PEAK = 0.95  # no single hit goes higher, whatever its level asks for
 _PITCH = 0.035  # largest change of speed, as a share: about half a semitone
 _UNEVEN_DB = 0.7  # no two strokes of a person are equally strong
 _SOFTEST_DB = -20.0  # gain of a hit of strength 0
+_TAKES = 12  # takes of one thing that are listened to: enough for an hour of steps
+_OVER_DB = 9.0  # by which an attack stands above what still rings of the same thing
+_DUCK = 0.05  # seconds before an attack in which that is turned down
 _RING = {"bell": 8.0, "instrument": 3.0, "explosion": 4.0, "weather": 4.0, "break": 3.0}
 """By group: how many gaps a sound may ring on into the next ones."""
 
@@ -33,9 +36,12 @@ class Moment:
     strength: float
     room: float
     """Seconds that it may last after its onset before it must have faded."""
+    single: bool = False
+    """One attack was asked for: what starts again in the take is turned down."""
 
 
 def chosen(
+    library: Library,
     cuts: Sequence[Cut],
     onsets: Sequence[float],
     strengths: Sequence[float],
@@ -43,14 +49,20 @@ def chosen(
     end: float,
     rng: np.random.Generator,
 ) -> list[Moment]:
-    """A take for every onset: never the same one twice in a row where there are two, stronger ones for strong hits.
+    """A take for every onset: never the same one twice in a row where there are two, stronger ones for strong hits,
+    rather those that begin only once.
 
     After the last onset a sound may ring as long as it does; what would go on for ever is over at `end`.
     """
     by_level = sorted(cuts, key=lambda c: (c.level, c.recording.id, c.onset))
+    if len(by_level) > _TAKES:  # from the softest to the loudest
+        by_level = [by_level[k] for k in np.linspace(0, len(by_level) - 1, _TAKES).round().astype(int)]
     rank = np.linspace(0, 1, len(by_level))
     short = np.array([c.end - c.onset for c in by_level])
     taste = np.array([-0.3 * c.recording.quality for c in by_level])
+    if not habit.burst:
+        taste += [0.06 * min(library.again(c), 10.0) for c in by_level]
+    taste += 0.4 * np.clip(1 - short / (0.7 * np.median(short)), 0, 1)  # no scraps
     low, high = min(strengths, default=1.0), max(strengths, default=1.0)
     varied = high - low > 0.15
     tired = np.zeros(len(by_level))
@@ -67,7 +79,9 @@ def chosen(
         tired *= 0.6
         tired[tired > 10] = 1.0
         tired[best] = 100.0 if len(by_level) > 1 else 0.0
-        moments.append(Moment(by_level[best], time, strength, _room(by_level[best], gap, habit)))
+        moments.append(
+            Moment(by_level[best], time, strength, _room(by_level[best], gap, habit), not habit.burst)
+        )
     return moments
 
 
@@ -130,6 +144,7 @@ def place_hits(
         side = (lean if i % 2 else -lean) + scatter * rng.uniform(-1, 1)
         if side:
             sound = pan_stereo(sound, side)
+        _make_way(out, sound, onset, moment.time)
         first = round(moment.time * SAMPLE_RATE) - onset
         begin, end = max(first, 0), min(first + sound.shape[1], n)
         if begin < end:
@@ -137,19 +152,42 @@ def place_hits(
     return out
 
 
+def _make_way(out: Audio, sound: Audio, onset: int, time: float) -> None:
+    """Turn down, in place, what still rings where the attack of `sound` at sample `onset` will come: a string that is
+    plucked again stops first."""
+    at, width = round(time * SAMPLE_RATE), round(_DUCK * SAMPLE_RATE)
+    old = out[:, max(at - width, 0) : at]
+    attack = sound[:, onset : onset + width // 2]
+    if not old.any() or not attack.any():
+        return
+    over = 10 * np.log10(np.mean(attack**2) / np.mean(old**2))
+    if over < _OVER_DB:
+        gain = np.float32(10 ** (max(over - _OVER_DB, -30.0) / 20))
+        old *= np.linspace(1, gain, old.shape[1], dtype=np.float32)
+        out[:, at:] *= gain
+
+
 def _shaped(library: Library, moment: Moment, speed: float) -> tuple[Audio, int]:
     """The take as it will sound, [2, N], and the sample of its onset."""
     cut = moment.cut
     room = min(cut.end, cut.onset + moment.room * speed)
-    sound = library.read(cut.recording, cut.start, room)
+    if moment.single:
+        whole, head = library.single(cut)
+        sound = whole[:, : head + round((room - cut.onset) * SAMPLE_RATE)]
+    else:
+        sound = library.read(cut.recording, cut.start, room)
+        start = int(cut.start * cut.recording.rate) / cut.recording.rate  # where the file was really opened
+        head = round((cut.onset - start) * SAMPLE_RATE)
     sound = soxr.resample(sound.T, SAMPLE_RATE * speed, SAMPLE_RATE, "MQ").T.astype(np.float32)
-    start = int(cut.start * cut.recording.rate) / cut.recording.rate  # where the file was really opened
-    onset = round((cut.onset - start) / speed * SAMPLE_RATE)
+    onset = round(head / speed)
     gain = HIT_LEVEL - cut.level + _SOFTEST_DB * (1 - moment.strength) ** 1.5
     sound = _duller(sound, moment.strength) * np.float32(10 ** (gain / 20))
+    if len(sound) == 2:  # where it was in its own recording says nothing of where it is here
+        power = np.mean(sound**2, 1, keepdims=True)
+        sound *= np.clip(np.sqrt(power.mean() / np.maximum(power, 1e-12)), 0.25, 4.0)
     sound *= min(1.0, _PEAK / max(float(np.abs(sound).max(initial=0.0)), 1e-9))
-    if head := onset * 2 // 3:  # the quiet before the attack fades in, the attack itself is untouched
-        sound[:, :head] *= np.linspace(0, 1, head, dtype=np.float32)
+    if fade := onset * 2 // 3:  # the quiet before the attack fades in, the attack itself is untouched
+        sound[:, :fade] *= np.linspace(0, 1, fade, dtype=np.float32)
     shortened = room < cut.end - 0.01
     ringing = max(sound.shape[1] - onset, 1)
     tail = min(ringing // 2 if shortened else ringing // 3, SAMPLE_RATE // 4)

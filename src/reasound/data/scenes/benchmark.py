@@ -28,7 +28,7 @@ from reasound.reasoning.knowledge import sound_class
 from reasound.synthesis.library import LibraryRenderer
 from reasound.timeline import samples
 
-VERSION = 1
+VERSION = 2
 """Changes whenever a scene of the same number and seed would look or sound different."""
 FULL, QUICK = 216, 20
 """Scenes of the whole benchmark, and how many of the first are enough for a quick look."""
