@@ -23,12 +23,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from reasound.checkpoints import store
 from reasound.data.latents import Pool, write_shard
 from reasound.data.scenes.drawn import SceneMaker, only
 from reasound.perception.motion import SYNC_DIM
 from reasound.perception.text import MiniLM
 from reasound.synthesis.codec import Codec
-from reasound.synthesis.dit import SIZES, pocket
+from reasound.synthesis.dit import SIZES, build, pocket
 from reasound.synthesis.match import Library
 from reasound.timeline import SAMPLES_PER_LATENT
 from reasound.training.audio_model import AudioTraining, Trainer, ask
@@ -74,6 +75,7 @@ def main() -> None:
     trainer.add_argument("--out", type=Path, required=True, help="folder of the run")
     trainer.add_argument("--export", type=Path, help="where the model goes (default: OUT/dit)")
     trainer.add_argument("--minutes", type=float, default=45.0, help="budget of training time")
+    trainer.add_argument("--start-from", type=Path, help="folder of a DiT whose weights to start with")
     trainer.add_argument("--size", choices=list(SIZES), default="12M", help="parameters")
     trainer.add_argument("--device", default="cpu")
     trainer.add_argument("--batch", type=int, help="sounds a step")
@@ -91,6 +93,8 @@ def main() -> None:
     run = Trainer(settings, given.out, given.export)
     if (given.out / "checkpoint.pt").exists():
         run.resume()
+    elif given.start_from:
+        run.start_from(store.load(given.start_from, "dit", build))
     pool = Pool(given.pool)
     while not pool.refresh():
         time.sleep(5.0)  # the maker has only just begun

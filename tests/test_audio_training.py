@@ -170,6 +170,18 @@ def test_a_run_that_is_cut_off_goes_on_exactly(pool, tmp_path, muon):
         assert torch.equal(one, other)
 
 
+def test_a_run_may_start_from_the_weights_of_another(pool, tmp_path):
+    plain = Trainer(replace(SETTINGS, model=replace(CONFIG, mixing=False)), tmp_path)
+    plain.train_step(*plain.draw(pool, 0))
+    run = Trainer(SETTINGS, tmp_path)
+    run.start_from(plain.model)
+    batch = run.draw(pool, 5)
+    run.step = plain.step
+    torch.testing.assert_close(run.loss(*batch), plain.loss(*batch))  # mixing begins as nothing
+    with pytest.raises(ValueError, match="have another"):
+        run.start_from(Trainer(replace(SETTINGS, model=replace(CONFIG, width=64)), tmp_path).model)
+
+
 @pytest.fixture(scope="module")
 def model():
     """Untrained codec and DiT, with weights that are not zero anywhere."""

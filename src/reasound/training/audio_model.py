@@ -224,6 +224,17 @@ class Trainer:
             optimizer.load_state_dict(kept)
         self.step, self.elapsed = int(state["step"]), float(state["elapsed"])
 
+    def start_from(self, dit: DiT) -> None:
+        """Begin a new run with these weights; what the network has beyond them begins as nothing. ValueError when they
+        are not of this network."""
+        state = self.model.state_dict()
+        for name, tensor in dit.state_dict().items():
+            if name not in state or state[name].shape != tensor.shape:
+                raise ValueError(f"the weights to start from have another {name}: {dit.config}")
+            state[name] = tensor
+        self.model.load_state_dict(state)
+        self.ema.model.load_state_dict(state)
+
     def write_model(self) -> None:
         """The EMA weights, as the product reads them."""
         store.save(self.export, "dit", self.ema.model.state_dict(), self.settings.model)
