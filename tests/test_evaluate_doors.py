@@ -110,7 +110,7 @@ def test_a_scene_is_scored_from_end_to_end(capfd, inside):  # noqa: F811
         capfd, "evaluate", "scenes", "--limit", 1, "--steps", 1, "--processes", 1, "-o", "s", "--json"
     )
     report = json.loads(out)
-    assert code == 0 and report["what"] == "scenes" and report["about"]["benchmark"] == 1
+    assert code == 0 and report["what"] == "scenes" and report["about"]["benchmark"] == 2
     (item,) = report["items"]
     assert item["scores"]["truth"]["onset_f1"] == 1 and item["scores"]["silence"]["onset_f1"] in (0, 1)
     rows = set(item["scores"])

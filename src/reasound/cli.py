@@ -15,7 +15,16 @@ from reasound import __version__, evaluate_cli, models_cli
 from reasound.console import RELEASED_SHARES, Debug, Json, choose, notes, page, show_json, stages
 from reasound.errors import UserError
 from reasound.machine import DEVICES, PRECISIONS
-from reasound.pipeline import GUIDANCE, LOUDNESS, PEAK, RELEASED_GUIDANCE, RENDERERS, STEPS, warnings
+from reasound.pipeline import (
+    GUIDANCE,
+    LOUDNESS,
+    PEAK,
+    RELEASED_GUIDANCE,
+    RELEASED_STEPS,
+    RENDERERS,
+    STEPS,
+    warnings,
+)
 
 if TYPE_CHECKING:
     from reasound.plan import Plan
@@ -52,7 +61,12 @@ def foley(
     ] = "auto",
     renderer: Annotated[str, typer.Option(help="library, model or auto: who makes the sound.")] = "auto",
     seed: Annotated[int, typer.Option(help="The same seed gives the same sound.")] = 0,
-    steps: Annotated[int, typer.Option(help="Steps of the audio model.")] = STEPS,
+    steps: Annotated[
+        int | None,
+        typer.Option(
+            help=f"Steps of the audio model; {STEPS}, thinksound {RELEASED_STEPS}.", show_default=False
+        ),
+    ] = None,
     guidance: Annotated[
         float | None,
         typer.Option(
@@ -81,7 +95,7 @@ def foley(
     choose("--renderer", renderer, RENDERERS)
     choose("--original", original, ("drop", "under", "keep"))
     _between("--seed", seed, 0, 2**63 - 1)
-    _between("--steps", steps, 1, 1000)
+    _between("--steps", STEPS if steps is None else steps, 1, 1000)
     _between("--guidance", GUIDANCE if guidance is None else guidance, 0, 50)
     choose("--precision", precision, PRECISIONS)
     choose("--device", device, DEVICES)

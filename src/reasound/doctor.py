@@ -16,7 +16,7 @@ from reasound.errors import UserError
 from reasound.pipeline import Reasound, Report
 from reasound.plan import Event, Plan
 
-PARTS = ("labels", "text", "codec", "dit", "yamnet")
+PARTS = ("labels", "text", "codec", "dit", "dit-few", "yamnet")
 LIBRARIES = ("torch", "numpy", "av", "soundfile", "soxr", "opencv-python-headless", "tokenizers", "pydantic")
 SELF_TEST_SECONDS = 3
 

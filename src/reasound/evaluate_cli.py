@@ -23,7 +23,6 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 
-QUICK_STEPS = 8
 
 Out = Annotated[
     Path | None,
@@ -54,9 +53,7 @@ def scenes(
     out: Out = None,
     quick: Annotated[
         bool,
-        typer.Option(
-            "--quick", help=f"The first scenes only, {QUICK_STEPS} steps: minutes, for a first look."
-        ),
+        typer.Option("--quick", help="The first scenes only: minutes, for a first look."),
     ] = False,
     limit: Limit = None,
     seed: Seed = 0,
@@ -77,7 +74,7 @@ def scenes(
             model=model,
             seed=seed,
             count=limit or (QUICK if quick else FULL),
-            steps=steps or (QUICK_STEPS if quick else STEPS),
+            steps=steps or STEPS,
             processes=_processes(processes),
             tell=report,
         )
@@ -157,7 +154,7 @@ def clips(
             replace(listing, samples=listing.samples[:limit]),
             seed=seed,
             renderers=RENDERERS if engine.released is None else ("model",),
-            steps=steps or STEPS,
+            steps=steps,
             judges=Field(_words(protocols), weights),
             report=report,
         )

@@ -32,7 +32,8 @@ RENDERERS: tuple[Renderer, ...] = ("library", "model", "auto")
 Report = Callable[[str, float], None]
 """Called with the name of a stage and how much of it is done, 0 to 1."""
 
-STEPS = 24
+STEPS, RELEASED_STEPS = 4, 24
+"""Of the flow: pocket's, with guidance folded into its weights, and what the released code takes."""
 GUIDANCE, RELEASED_GUIDANCE = 3.0, 5.0
 """Pocket's, and what the released code always uses."""
 LOUDNESS, PEAK = -23.0, -1.0
@@ -125,12 +126,13 @@ class Reasound:
         seed: int,
         features: Features | None = None,
         renderer: Renderer = "auto",
-        steps: int = STEPS,
+        steps: int | None = None,
         guidance: float | None = None,
         report: Report = quiet,
     ) -> list[Layer]:
         """One layer for every event and ambience, in the order of the plan; each is [2, samples(seconds)]. ThinkSound
-        makes one layer of the whole plan. Without a `guidance` it is the model's usual one."""
+        makes one layer of the whole plan. Without `steps` or a `guidance` they are the model's usual ones."""
+        steps = self.steps if steps is None else steps
         guidance = self.guidance if guidance is None else guidance
         if self.released is not None:
             return self._whole(plan, seconds, seed, features, renderer, steps, guidance, report)
@@ -154,6 +156,11 @@ class Reasound:
                 progress=lambda done: report("generating", done),
             )
         return sorted(layers, key=lambda layer: ids.index(layer.events[0]))
+
+    @property
+    def steps(self) -> int:
+        """How many steps the model usually takes."""
+        return STEPS if self.released is None else RELEASED_STEPS
 
     @property
     def guidance(self) -> float:

@@ -25,6 +25,7 @@ POCKET_LICENCES = {
     "text": "Apache-2.0",
     "codec": "CC-BY-SA-4.0",
     "dit": "CC-BY-SA-4.0",
+    "dit-few": "CC-BY-SA-4.0",
     "yamnet": "Apache-2.0",
 }
 SOUNDS_LICENCE = "CC-BY-SA-4.0 as a whole, each recording's own in ATTRIBUTION.md"
@@ -104,7 +105,7 @@ def package_folder(package: str) -> Path:
 
 
 def pocket(part: str) -> Path:
-    """Folder of one embedded part: labels, text, codec, dit, yamnet."""
+    """Folder of one embedded part: labels, text, codec, dit, dit-few, yamnet."""
     folder = package_folder(POCKET) / part
     if not folder.is_dir():
         raise UserError(f"the installed reasound-pocket has no {part!r}; reinstall it:  {_INSTALL[POCKET]}")

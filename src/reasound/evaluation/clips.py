@@ -27,7 +27,7 @@ from reasound.evaluation.tags import TAGS, heard
 from reasound.evaluation.workers import each
 from reasound.media import audio as audio_files
 from reasound.media.video import Clip
-from reasound.pipeline import PEAK, RENDERERS, STEPS, Reasound, Renderer, Report, better_of, quiet
+from reasound.pipeline import PEAK, RENDERERS, Reasound, Renderer, Report, better_of, quiet
 from reasound.reasoning.knowledge import sound_class
 from reasound.stages.foley import usual_loudness
 from reasound.take import Layer
@@ -141,7 +141,7 @@ def evaluate_clips(
     *,
     seed: int = 0,
     renderers: Sequence[Renderer] = RENDERERS,
-    steps: int = STEPS,
+    steps: int | None = None,
     shown: int = 20,
     judges: Field | None = None,
     report: Report = quiet,
@@ -224,7 +224,12 @@ def evaluate_clips(
 
 
 def outcome(
-    engine: Reasound, sample: Sample, seed: int, renderers: Sequence[Renderer], steps: int, judges: Field
+    engine: Reasound,
+    sample: Sample,
+    seed: int,
+    renderers: Sequence[Renderer],
+    steps: int | None,
+    judges: Field,
 ) -> Outcome:
     """Watch a clip, make its sound with each renderer, and measure that and the real one."""
     try:

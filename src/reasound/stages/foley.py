@@ -10,7 +10,7 @@ import numpy as np
 
 from reasound import __version__
 from reasound.errors import UserError
-from reasound.pipeline import LOUDNESS, PEAK, STEPS, Reasound, Renderer, Report, quiet, warnings
+from reasound.pipeline import LOUDNESS, PEAK, Reasound, Renderer, Report, quiet, warnings
 from reasound.plan import Plan
 from reasound.take import Mix, Settings, Source, Take
 from reasound.timeline import samples
@@ -31,7 +31,7 @@ def foley(
     plan: Plan | None = None,
     renderer: Renderer = "auto",
     seed: int = 0,
-    steps: int = STEPS,
+    steps: int | None = None,
     guidance: float | None = None,
     loudness: float | None = None,
     peak: float = PEAK,
@@ -42,9 +42,10 @@ def foley(
 
     A `plan` that a person wrote or edited takes the place of our own reasoning; it must be as long as the
     clip to within a video frame or so (50 ms). Without a `loudness` (LUFS) the mix comes to -23; only where nothing
-    but a quiet ambience is planned it stays as far below that as the plan says. Without a `guidance` it is the model's
-    usual one.
+    but a quiet ambience is planned it stays as far below that as the plan says. Without `steps` or a `guidance` they
+    are the model's usual ones.
     """
+    steps = engine.steps if steps is None else steps
     guidance = engine.guidance if guidance is None else guidance
     features = engine.perceive(clip, report)
     if plan is None:
