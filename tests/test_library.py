@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from reasound.data.measure import attacks, brightness, envelope, k_weighted
-from reasound.evaluation.onsets import audio_onsets
+from reasound.evaluation.onsets import audio_onsets, onsets_with_strength
 from reasound.plan import Acoustics, Ambience, Event, Place, Plan
-from reasound.synthesis.attacks import again, once
+from reasound.synthesis.attacks import again, once, struck_at
 from reasound.synthesis.library import LibraryRenderer, rng_for
 from reasound.synthesis.manners import habit
 from reasound.synthesis.match import cuts
@@ -351,3 +351,23 @@ def test_nothing_to_play_is_no_layer(renderer):
 def test_words_find_their_class(renderer, text, name):
     assert renderer.library.known_class(text, "") == name
     assert renderer.library.known_class(text, "animal/frog") == "animal/frog"
+
+
+def test_what_is_struck_between_the_moments_that_were_asked_for_is_turned_down():
+    rng = np.random.default_rng(0)
+    audio = 1e-4 * rng.standard_normal((2, 3 * SAMPLE_RATE)).astype(np.float32)
+    decay = np.exp(-np.arange(8_000) / 1_500)
+    for time in (0.3, 0.8, 1.3, 1.8, 2.3):
+        at = round(time * SAMPLE_RATE)
+        audio[:, at : at + 8_000] += 0.3 * rng.standard_normal((2, 8_000)) * decay
+    asked = [0.8, 1.8]
+    gain = struck_at(audio, [round(t * SAMPLE_RATE) for t in asked])
+    assert gain.shape == (3 * SAMPLE_RATE,) and 0 < gain.min() and gain.max() <= 1
+    before, strength = onsets_with_strength(audio, SAMPLE_RATE)
+    after, softer = onsets_with_strength(audio * gain, SAMPLE_RATE)
+    for time in (0.3, 0.8, 1.3, 1.8, 2.3):
+        loud = strength[np.abs(before - time) < 0.03].max()
+        left = softer[np.abs(after - time) < 0.03].max(initial=0.0)
+        assert (left > loud - 3) if time in asked else (left < loud - 8), time
+    part = slice(round(0.79 * SAMPLE_RATE), round(0.9 * SAMPLE_RATE))
+    assert np.all(gain[part] > 0.99), "the hits themselves are untouched"

@@ -8,6 +8,7 @@ whole.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache, reduce
 
 import numpy as np
@@ -22,6 +23,8 @@ Levels = NDArray[np.float32]
 
 HOP = 220
 """Samples from one frame to the next, 5 ms."""
+LEAD = 1_102
+"""Samples before an attack, 25 ms, that belong to it."""
 _WINDOW, _SIZE = 882, 1_024  # samples
 _BEFORE, _AFTER = 8, 4  # frames over which a rise is measured
 _APART = 16  # frames; two attacks closer than this are heard as one
@@ -86,6 +89,21 @@ def once(audio: Audio, onset: int) -> NDArray[np.float32]:
         gain = np.maximum(gain, -_MOST_DB)
     samples = np.arange(audio.shape[1], dtype=np.float32)
     return (10 ** (np.interp(samples, np.arange(len(gain)) * HOP, gain) / 20)).astype(np.float32)
+
+
+def struck_at(audio: Audio, onsets: Sequence[int]) -> NDArray[np.float32]:
+    """[N] gain, at most 1, under which a sound [C, N] is struck at these ascending samples and hardly in between: what
+    a model adds to the moments that were asked for is turned down."""
+    count = audio.shape[1]
+    starts = [max(onset - LEAD, 0) for onset in onsets]
+    gain = np.full(count, 10 ** (-_MOST_DB / 20), np.float32)
+    for onset, first, last in zip(onsets, starts, [*starts[1:], count], strict=True):
+        if first < last:
+            gain[first:last] = once(audio[:, first:last], onset - first)
+    for first in starts:  # up again just before the next one
+        ramp = gain[max(first - LEAD, 0) : first]
+        np.maximum(ramp, np.linspace(0, 1, len(ramp), dtype=np.float32), out=ramp)
+    return gain
 
 
 @lru_cache(maxsize=1)

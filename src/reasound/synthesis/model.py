@@ -21,12 +21,14 @@ from reasound.perception.features import Features
 from reasound.perception.text import MiniLM
 from reasound.plan import Ambience, Event, Plan
 from reasound.synthesis import lora
+from reasound.synthesis.attacks import struck_at
 from reasound.synthesis.codec import Codec
 from reasound.synthesis.conditions import Conditions, TextEncoder, batched, prepare_conditions
 from reasound.synthesis.dit import DiT, build
 from reasound.synthesis.flow import Method, guided, integrate, noise_for, sampling_times
 from reasound.synthesis.library import TEXTURE_LEVEL, LibraryRenderer, rng_for, set_in_room
 from reasound.synthesis.lora import Delta
+from reasound.synthesis.manners import habit
 from reasound.synthesis.placing import HIT_LEVEL, fade_ends
 from reasound.synthesis.textures import extend
 from reasound.synthesis.windows import spans, windowed
@@ -231,6 +233,9 @@ class ModelRenderer:
         """At the plan's level, in its place and room."""
         if isinstance(item, Event):
             hit = bool(item.onsets)
+            if hit and not habit(item.sound_class).burst:
+                moments = [round(t * SAMPLE_RATE) for t in item.onsets]
+                dry = dry * struck_at(dry, [at for at in moments if at < dry.shape[1]])
             sound = levelled(dry, HIT_LEVEL if hit else TEXTURE_LEVEL, item.level, hit)
             return set_in_room(sound, item, plan.acoustics)
         sound = levelled(dry, TEXTURE_LEVEL, item.level, loudest=False)
