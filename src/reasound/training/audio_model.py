@@ -35,7 +35,15 @@ from reasound.synthesis.conditions import (
 from reasound.synthesis.dit import DiT, DiTConfig, pocket
 from reasound.synthesis.flow import noised, training_times
 from reasound.training.ema import Ema
-from reasound.training.loop import Budget, Every, Log, learning_rate, load_checkpoint, save_checkpoint
+from reasound.training.loop import (
+    Budget,
+    Every,
+    FiniteSteps,
+    Log,
+    learning_rate,
+    load_checkpoint,
+    save_checkpoint,
+)
 
 Task = Literal["object", "mixture", "add", "extract", "remove", "inpaint", "extend"]
 
@@ -181,7 +189,7 @@ class Trainer:
         torch.manual_seed(settings.seed)
         self.model = DiT(settings.model).to(self.device)
         self.ema = Ema(self.model, settings.ema)
-        self.step, self.elapsed, self.skipped = 0, 0.0, 0
+        self.step, self.elapsed, self.may_step = 0, 0.0, FiniteSteps()
         inner = [
             p
             for name, p in self.model.named_parameters()
@@ -268,16 +276,10 @@ class Trainer:
         self.model.zero_grad(set_to_none=True)
         loss.backward()
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
-        finite = bool(norm.isfinite())
+        finite = self.may_step(norm, self.step)
         if finite:
             for optimizer in self.optimizers:
                 optimizer.step()
-        # One step that overflows is left out; many mean that the run is lost.
-        self.skipped = 0 if finite else self.skipped + 1
-        if self.skipped > 10:
-            raise RuntimeError(
-                f"the gradient was not finite for {self.skipped} steps before step {self.step}"
-            )
         self.step += 1
         self.ema.update(self.model, self.step)
         return {"loss": float(loss.detach()), "norm": float(norm) if finite else 0.0}

@@ -27,7 +27,15 @@ from reasound.synthesis.codec import Codec, CodecConfig, Controls
 from reasound.synthesis.spectra import Frames, mid_side, power_of
 from reasound.training.discriminators import Judges
 from reasound.training.ema import Ema
-from reasound.training.loop import Budget, Every, Log, learning_rate, load_checkpoint, save_checkpoint
+from reasound.training.loop import (
+    Budget,
+    Every,
+    FiniteSteps,
+    Log,
+    learning_rate,
+    load_checkpoint,
+    save_checkpoint,
+)
 from reasound.training.principal import start_linear
 from reasound.training.tag_loss import TagLoss
 
@@ -184,7 +192,7 @@ class Trainer:
         self.model = Codec(settings.model).to(self.device)
         self.loss = SpectralLoss().to(self.device)
         self.tags = TagLoss().to(self.device) if settings.tags else None
-        self.step, self.elapsed, self.skipped = 0, 0.0, 0
+        self.step, self.elapsed, self.may_step = 0, 0.0, FiniteSteps()
         self.blank = True  # the weights are random as yet
         self.judges = Judges().to(self.device) if settings.adversarial else None
         self.start()
@@ -275,16 +283,10 @@ class Trainer:
             p.grad = None
         total.backward()
         norm = nn.utils.clip_grad_norm_(self.parameters, 5.0)
-        finite = bool(norm.isfinite())
+        finite = self.may_step(norm, self.step)
         if finite:
             self.adam.step()
             self.muon.step()
-        # One step that overflows is left out; many mean that the run is lost.
-        self.skipped = 0 if finite else self.skipped + 1
-        if self.skipped > 10:
-            raise RuntimeError(
-                f"the gradient was not finite for {self.skipped} steps before step {self.step}"
-            )
         self.step += 1
         self.ema.update(self.model, self.step)
         return {name: float(part.detach()) for name, part in parts.items()} | {

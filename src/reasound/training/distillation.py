@@ -26,7 +26,15 @@ from reasound.synthesis.flow import guided, integrate, noised, sampling_times
 from reasound.synthesis.lora import Delta, FewSteps, adapt, base_hash
 from reasound.training.audio_model import AudioTraining, Scenes, Trainer
 from reasound.training.ema import Ema
-from reasound.training.loop import Budget, Every, Log, learning_rate, load_checkpoint, save_checkpoint
+from reasound.training.loop import (
+    Budget,
+    Every,
+    FiniteSteps,
+    Log,
+    learning_rate,
+    load_checkpoint,
+    save_checkpoint,
+)
 
 PARTS = ("latent_in", "time", "joint", "solo", "final")
 """What runs in every step. What reads the conditions stays the teacher's: no derivative has to go through it."""
@@ -84,7 +92,7 @@ class Distiller:
             self.trained, lr=s.rate, betas=(0.9, 0.98), weight_decay=0.0, fused=True
         )
         self.times = sampling_times(s.steps).to(self.device)
-        self.step, self.elapsed, self.skipped = 0, 0.0, 0
+        self.step, self.elapsed, self.may_step = 0, 0.0, FiniteSteps()
 
     # -- state ---------------------------------------------------------------------------------------------------------
 
@@ -128,15 +136,9 @@ class Distiller:
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         norm = nn.utils.clip_grad_norm_(self.trained.parameters(), 1.0)
-        finite = bool(norm.isfinite())
+        finite = self.may_step(norm, self.step)
         if finite:
             self.optimizer.step()
-        # As in `Trainer`: one step that overflows is left out; many mean that the run is lost.
-        self.skipped = 0 if finite else self.skipped + 1
-        if self.skipped > 10:
-            raise RuntimeError(
-                f"the gradient was not finite for {self.skipped} steps before step {self.step}"
-            )
         self.step += 1
         self.ema.update(self.trained, self.step)
         return {"loss": float(loss.detach()), "norm": float(norm) if finite else 0.0}

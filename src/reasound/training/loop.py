@@ -57,6 +57,21 @@ def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str,
     return state
 
 
+class FiniteSteps:
+    """Whether a step may be taken. One whose gradient is not finite is left out; many mean that the run is lost."""
+
+    def __init__(self) -> None:
+        self.skipped = 0
+
+    def __call__(self, norm: torch.Tensor, step: int) -> bool:
+        """`norm` of the gradient in step number `step`. RuntimeError after ten in a row that are left out."""
+        finite = bool(norm.isfinite())
+        self.skipped = 0 if finite else self.skipped + 1
+        if self.skipped > 10:
+            raise RuntimeError(f"the gradient was not finite for {self.skipped} steps before step {step}")
+        return finite
+
+
 class Log:
     """Means of what each step reports, one line of RUN/log.jsonl every `every` steps."""
 
