@@ -33,6 +33,7 @@ from pocket_sounds import (
     write_captions,
 )
 from reasound.data.manifest import SHIPPABLE, Recording, check_ids, write_manifest
+from reasound.errors import one_sentence
 
 SMALL = Form(longest=6.0, mono=True, short=0.25)
 """Up to 6.75 s in mono, at about 60 kbit/s."""
@@ -212,4 +213,5 @@ def licences(recordings: list[Recording], sprites: list[dict[str, Any]]) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    with one_sentence():
+        main()

@@ -30,6 +30,7 @@ from pocket_sounds import cell, rows_of
 from reasound.checkpoints import store
 from reasound.data.manifest import SHIPPABLE
 from reasound.data.recordings import read_audio
+from reasound.errors import one_sentence
 from reasound.evaluation.captions import HITS, SECONDS
 from reasound.evaluation.judge import EARS, KIND, RANGE, Ear, Ears, Judge, hear
 from reasound.mixing.spatial import place
@@ -373,4 +374,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with one_sentence():
+        main()

@@ -22,6 +22,7 @@ import soundfile
 
 from reasound.data.physical.catalogue import CLASSES, Take
 from reasound.data.physical.sound import RATE
+from reasound.errors import one_sentence
 from reasound.evaluation.tags import heard
 from reasound.evaluation.yamnet import Yamnet
 
@@ -98,4 +99,5 @@ def write(
 
 
 if __name__ == "__main__":
-    main()
+    with one_sentence():
+        main()

@@ -26,6 +26,7 @@ from torch import Tensor
 from reasound.checkpoints import store
 from reasound.data.latents import Pool, write_shard
 from reasound.data.scenes.drawn import SceneMaker, only
+from reasound.errors import one_sentence
 from reasound.perception.motion import SYNC_DIM
 from reasound.perception.text import MiniLM
 from reasound.synthesis.codec import Codec
@@ -102,4 +103,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with one_sentence():
+        main()

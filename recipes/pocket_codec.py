@@ -24,6 +24,7 @@ from pathlib import Path
 import torch
 
 from reasound.data.recordings import decode_once
+from reasound.errors import one_sentence
 from reasound.synthesis.codec import Codec
 from reasound.training.codec import CodecTraining, Trainer
 from reasound.training.loop import Budget
@@ -89,4 +90,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with one_sentence():
+        main()

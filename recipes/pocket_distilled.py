@@ -22,6 +22,7 @@ from pathlib import Path
 import torch
 
 from reasound.data.latents import Pool
+from reasound.errors import one_sentence
 from reasound.training.distillation import Distiller, DistilTraining
 from reasound.training.loop import Budget
 
@@ -52,4 +53,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with one_sentence():
+        main()

@@ -35,6 +35,7 @@ from reasound.data.measure import (
     swell,
     without_rumble,
 )
+from reasound.errors import one_sentence
 from reasound.evaluation.tags import heard
 from reasound.evaluation.yamnet import Yamnet
 from reasound.perception.text import MiniLM
@@ -332,4 +333,5 @@ def cell(text: str) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    with one_sentence():
+        main()

@@ -6,6 +6,7 @@ import cv2
 import pytest
 import torch
 
+from reasound.errors import UserError
 from reasound.evaluation.workers import each
 
 
@@ -15,6 +16,10 @@ def start():
 
 def square(state, item):
     return item * item, state == os.getpid(), torch.get_num_threads()
+
+
+def nothing_to_start_with():
+    raise UserError("there is no model")
 
 
 def broken(state, item):
@@ -38,3 +43,9 @@ def test_threads_are_as_before():
 def test_an_error_ends_the_work_and_says_what_it_was(processes):
     with pytest.raises(ValueError, match="item 0 is broken"):
         list(each(start, broken, range(3), processes))
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_what_the_user_gave_wrong_at_the_start_is_said_in_its_own_words(processes):
+    with pytest.raises(UserError, match="there is no model"):
+        list(each(nothing_to_start_with, square, range(3), processes))

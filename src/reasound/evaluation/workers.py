@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from typing import Any, TypeVar
 
+from reasound.errors import UserError
+
 State = TypeVar("State")
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -65,7 +67,10 @@ def _alone(
 def _begin(make: Callable[[], Any]) -> None:
     global _state
     _one_thread()
-    _state = make()
+    try:
+        _state = make()
+    except UserError as error:  # a process that fails to begin would only be said to be broken
+        _state = error
 
 
 def _one_thread() -> None:
@@ -78,4 +83,6 @@ def _one_thread() -> None:
 
 
 def _work(work: Callable[[Any, Item], Result], item: Item) -> Result:
+    if isinstance(_state, UserError):
+        raise _state
     return work(_state, item)
