@@ -16,24 +16,32 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from reasound.checkpoints import store
 from reasound.data.latents import Pool, write_shard
-from reasound.data.scenes.drawn import SceneMaker, only
+from reasound.data.scenes.drawn import SceneMaker, evidence, movement, only
 from reasound.errors import one_sentence
+from reasound.perception.features import Features
+from reasound.perception.labels import Labels
 from reasound.perception.motion import SYNC_DIM
 from reasound.perception.text import MiniLM
+from reasound.perception.watch import unseen
+from reasound.plan import Plan
 from reasound.synthesis.codec import Codec
+from reasound.synthesis.conditions import TextEncoder
 from reasound.synthesis.dit import SIZES, build, pocket
 from reasound.synthesis.match import Library
 from reasound.timeline import SAMPLES_PER_LATENT
-from reasound.training.audio_model import AudioTraining, Trainer, ask
+from reasound.training.audio_model import AudioTraining, Look, Trainer, ask
 from reasound.training.loop import Budget
 
 LATENTS = 108
@@ -45,6 +53,20 @@ SHARD = 50
 def pocket_audio(minutes: float = 45.0, size: str = "12M") -> AudioTraining:
     """The audio model that ships, or one of another size, on one CPU core."""
     return AudioTraining(model=pocket(SYNC_DIM, size), budget=Budget(minutes=minutes))
+
+
+def glimpses(text: TextEncoder) -> Look:
+    """What perception would see of a scene; `text` knows the sounds of its plan."""
+    labels = Labels.load()
+
+    def embed(texts: Sequence[str]) -> NDArray[np.float32]:
+        return labels.class_vectors if texts is labels.names else text.encode(texts)
+
+    def look(plan: Plan, rng: np.random.Generator) -> Features:
+        visual = evidence(plan, labels.names, embed, rng)
+        return replace(unseen(plan.seconds), visual=visual, sync=movement(plan, rng))
+
+    return look
 
 
 def make(codec: Codec, pool: Path, first: int, last: int) -> None:
@@ -77,6 +99,7 @@ def main() -> None:
     trainer.add_argument("--export", type=Path, help="where the model goes (default: OUT/dit)")
     trainer.add_argument("--minutes", type=float, default=45.0, help="budget of training time")
     trainer.add_argument("--start-from", type=Path, help="folder of a DiT whose weights to start with")
+    trainer.add_argument("--rate", type=float, help="learning rate")
     trainer.add_argument("--size", choices=list(SIZES), default="12M", help="parameters")
     trainer.add_argument("--device", default="cpu")
     trainer.add_argument("--batch", type=int, help="sounds a step")
@@ -91,12 +114,14 @@ def main() -> None:
     settings = replace(pocket_audio(given.minutes, given.size), device=given.device)
     if given.batch:
         settings = replace(settings, batch=given.batch)
-    run = Trainer(settings, given.out, given.export)
+    pool = Pool(given.pool)
+    if given.rate:
+        settings = replace(settings, rate=given.rate)
+    run = Trainer(settings, given.out, given.export, glimpses(pool.text))
     if (given.out / "checkpoint.pt").exists():
         run.resume()
     elif given.start_from:
         run.start_from(store.load(given.start_from, "dit", build))
-    pool = Pool(given.pool)
     while not pool.refresh():
         time.sleep(5.0)  # the maker has only just begun
     run.train(pool)

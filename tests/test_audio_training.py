@@ -138,6 +138,23 @@ def test_the_reference_is_of_what_is_asked_for(pool, task):
     assert torch.equal(same, target) and other.missing[0, INPUTS.index("reference")]
 
 
+def test_what_is_seen_is_given_as_often_as_asked(pool, tmp_path):
+    def look(plan, rng):
+        return SimpleNamespace(
+            visual=np.full((7, 4), plan.seconds, np.float32), sync=rng.random((9, 5)).astype(np.float32)
+        )
+
+    columns = [INPUTS.index("visual"), INPUTS.index("sync")]
+    for seen, missing in ((1.0, 0), (0.0, 6)):
+        run = Trainer(replace(SETTINGS, seen=seen), tmp_path, look=look)
+        given, sound = run.draw(pool, 3)
+        assert given.missing[:, columns].sum(0).tolist() == [missing, missing]
+        assert given.visual.shape == (6, 7, 4) and given.sync.shape == (6, 9, 5)
+        assert run.train_step(given, sound)["loss"] > 0
+    blind, _ = Trainer(SETTINGS, tmp_path).draw(pool, 3)
+    assert blind.missing[:, columns].all()
+
+
 def test_it_learns(pool, tmp_path):
     run = Trainer(SETTINGS, tmp_path)
     before = [float(run.loss(*run.draw(pool, 1000 + i)).detach()) for i in range(4)]

@@ -10,7 +10,7 @@ import pytest
 import soundfile
 
 from reasound.data.manifest import Hit, Recording, write_manifest
-from reasound.data.scenes.drawn import Mixture, SceneMaker, caption, evidence, only, reasoning
+from reasound.data.scenes.drawn import Mixture, SceneMaker, caption, evidence, movement, only, reasoning
 from reasound.plan import Event, Place, Plan
 from reasound.synthesis.match import Library
 from reasound.timeline import SAMPLE_RATE
@@ -195,3 +195,18 @@ def test_simulated_sight_points_at_what_is_on_screen():
     assert seen.shape == (32, 8) and seen.dtype == np.float32
     np.testing.assert_allclose(np.linalg.norm(seen, axis=1), 1.0, rtol=1e-5)
     assert seen[:, :2].max(1).mean() > 3 * seen[:, 2:4].max(1).mean()
+
+
+def test_simulated_movement_strikes_where_something_on_screen_does():
+    def sync(on_screen):
+        hits = Event(id="h", source="x", sound="x", end=8, onsets=(2.0, 5.0), pan=-1.0, on_screen=on_screen)
+        plan = Plan(seconds=8.0, events=(hits,))
+        return np.mean([movement(plan, np.random.default_rng(i)) for i in range(40)], axis=0)
+
+    seen, unseen = sync(True), sync(False)
+    assert seen.shape == (200, 32) and seen.dtype == np.float32
+    blows = seen[:, 26] - unseen[:, 26]
+    assert {int(k) for k in np.argsort(blows)[-2:]} <= {*range(49, 52), *range(124, 127)}
+    left, right = (seen[50, 17 + np.arange(3) * 3 + side].sum() for side in (0, 2))
+    assert left > 3 * right
+    assert seen[:40, 26].mean() < 0.2 * seen[50, 26]

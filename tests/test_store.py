@@ -186,3 +186,32 @@ def test_verify_checks_tensors_and_hash(saved):
     store.save(folder, "layer", {"weight": layer.weight}, Size())
     with pytest.raises(ValueError, match="lacks the tensor 'bias'"):
         store.verify(folder, "layer", build)
+
+
+def test_large_matrices_in_int8_come_back_within_half_a_step_of_their_rows(tmp_path):
+    generator = torch.Generator().manual_seed(0)
+    tensors = {
+        "weight": torch.randn(40, 64, generator=generator) * torch.logspace(-6, 2, 40)[:, None],
+        "bias": torch.randn(40, generator=generator),
+    }
+    store.save(tmp_path, "layer", tensors, {"in_features": 64}, half=False, rows=True)
+    stored = load_file(tmp_path / "layer.safetensors")
+    assert stored["weight"].dtype == torch.int8 and stored["weight.scale"].dtype == torch.float32
+
+    def wide(settings):
+        return nn.Linear(settings["in_features"], 40)
+
+    loaded = store.load(tmp_path, "layer", wide)
+    step = tensors["weight"].abs().amax(1, keepdim=True) / 127
+    assert ((loaded.weight - tensors["weight"]).abs() <= 0.501 * step).all()
+    assert torch.equal(loaded.bias, tensors["bias"])
+    store.verify(tmp_path, "layer", wide)
+
+
+def test_a_scale_that_is_missing_or_misshapen_is_named(tmp_path):
+    codes, scale = torch.ones(40, 64, dtype=torch.int8), torch.ones(39)
+    store.save(
+        tmp_path, "layer", {"weight": codes, "weight.scale": scale, "bias": torch.ones(40)}, {}, half=False
+    )
+    with pytest.raises(ValueError, match="weight.scale"):
+        store.load(tmp_path, "layer", lambda settings: nn.Linear(64, 40))

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     Model = TypeVar("Model", bound=nn.Module)
 
+LARGE = 1024
+"""Elements of a matrix from which its rows may be stored in int8."""
 ALIGNMENT = 64
 """Bytes: tensors of a mapped file start where vector instructions like it."""
 
@@ -36,19 +38,27 @@ def save(
     *,
     version: int = 1,
     half: bool = True,
+    rows: bool = False,
     dtypes: Mapping[str, torch.dtype] | None = None,
 ) -> None:
     """Write FOLDER/KIND.safetensors and FOLDER/config.json; each file is whole or not there at all.
 
-    `config` is a dataclass or a dictionary of plain values. `half` stores floating-point tensors in float16; `dtypes`,
-    if given, names the precision of each instead. Beside the tensors themselves, a copy of one is held in memory.
+    `config` is a dataclass or a dictionary of plain values. `half` stores floating-point tensors in float16, and `rows`
+    the larger matrices in int8 with a scale for each of their rows; `dtypes`, if given, names the precision of each
+    instead. Beside the tensors themselves, a copy of one is held in memory.
     """
     import torch
+
+    scales: set[str] = set()
+    if rows:
+        plain, tensors = tensors, in_rows(tensors)
+        scales = set(tensors) - set(plain)
 
     def stored_as(name: str, tensor: Tensor) -> torch.dtype:
         if dtypes is not None:
             return dtypes[name]
-        return torch.float16 if half and tensor.is_floating_point() else tensor.dtype
+        halved = half and tensor.is_floating_point() and name not in scales
+        return torch.float16 if halved else tensor.dtype
 
     fields = asdict(config) if is_dataclass(config) and not isinstance(config, type) else dict(config)
     folder.mkdir(parents=True, exist_ok=True)
@@ -59,6 +69,36 @@ def save(
     head = {"kind": kind, "version": version, "sha256": sha256}
     with replacing(folder / "config.json") as fresh:
         fresh.write_text(json.dumps({**head, **fields}, indent=2) + "\n")
+
+
+def in_rows(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Larger matrices as int8, each with a tensor NAME.scale beside it: float32, one for each of its rows."""
+    import torch
+
+    out = {}
+    for name, tensor in tensors.items():
+        if tensor.ndim < 2 or tensor.numel() < LARGE or not tensor.is_floating_point():
+            out[name] = tensor
+            continue
+        flat = tensor.detach().float().flatten(1)
+        scale = (flat.abs().amax(1) / 127).clamp(min=1e-12)
+        out[name] = (flat / scale[:, None]).round().to(torch.int8).view(tensor.shape)
+        out[f"{name}.scale"] = scale
+    return out
+
+
+def whole(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """What `in_rows` took apart, in float32. A scale that does not fit its matrix stays, for `check` to name."""
+    import torch
+
+    out = dict(tensors)
+    for name, tensor in tensors.items():
+        if tensor.dtype == torch.int8 and tensor.ndim > 1 and f"{name}.scale" in tensors:
+            scale = tensors[f"{name}.scale"].float()
+            if scale.shape == tensor.shape[:1]:
+                del out[f"{name}.scale"]
+                out[name] = tensor.float() * scale.view(-1, *[1] * (tensor.ndim - 1))
+    return out
 
 
 def _write(path: Path, tensors: Mapping[str, tuple[Tensor, torch.dtype]]) -> str:
@@ -158,7 +198,7 @@ def load(
         if digest(path) != config.get("sha256"):
             raise UserError(_damaged(path))
         model = _built(build, config, folder)
-        fill(model, mapped(path), str(path))
+        fill(model, whole(mapped(path)), str(path))
     else:
         tensors = mapped(path)
         with torch.device("meta"):
@@ -249,7 +289,7 @@ def verify(folder: Path, kind: str, build: Callable[[dict[str, Any]], Model], *,
 
     config = read_config(folder, kind, version)
     path = folder / f"{kind}.safetensors"
-    tensors = mapped(path)
+    tensors = whole(mapped(path))
     with torch.device("meta"):
         model = _built(build, config, folder)
     check(shapes(model.state_dict()), shapes(tensors), str(path))

@@ -8,7 +8,7 @@ itself now and then, so that any subset works and guidance is possible (arXiv 22
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from reasound.checkpoints import store
 from reasound.data.latents import Item
+from reasound.perception.features import Features
 from reasound.plan import Plan
 from reasound.synthesis.conditions import (
     BESIDE,
@@ -65,6 +66,8 @@ class AudioTraining:
     """Probability with which nothing is given but the context: what guidance pushes away from."""
     unlike: float = 0.2
     """Share of examples without a reference, beside those that lose it by `drop`."""
+    seen: float = 0.4
+    """Share of examples with what perception would see of the scene, where the training can tell."""
     told: float = 0.2
     """Share of batches that read the reasoning, which is long; the others learn from captions in half the time."""
     tasks: Mapping[Task, float] = field(
@@ -110,6 +113,8 @@ def ask(plan: Plan, dry: bool, text: TextEncoder, config: DiTConfig) -> None:
 
 
 Drawn = tuple[Conditions, Tensor]
+Look = Callable[[Plan, np.random.Generator], Features]
+"""What perception would see of a scene with this plan, with all its mistakes."""
 
 
 def example(
@@ -120,9 +125,11 @@ def example(
     config: DiTConfig,
     told: bool = True,
     unlike: float = 0.0,
+    features: Features | None = None,
+    seen: float = 1.0,
 ) -> Drawn:
     """One item of a batch: what is given, and the latents [L, C] that should come out. `told`: with the reasoning;
-    `unlike`: how often without a reference."""
+    `unlike`: how often without a reference; `seen`: how often with the features, if there are any."""
     plan, length = item.plan, len(item.mix)
     mix = item.mix.float()
     if item.dry:
@@ -154,8 +161,10 @@ def example(
     if config.reference:
         reference = item.references[like].float() if like in item.references else torch.zeros_like(mix)
     conditions = prepare_conditions(
-        None, plan, text, config, events=chosen, reference=reference, context=(context, mask)
+        features, plan, text, config, events=chosen, reference=reference, context=(context, mask)
     )
+    if features is not None and rng.random() >= seen:
+        conditions = conditions.without(["visual", "sync"])
     if like not in item.references or rng.random() < unlike:
         conditions = conditions.without(["reference"])
     if not told:
@@ -181,9 +190,12 @@ def _known(length: int, ahead: bool, rng: np.random.Generator) -> Tensor:
 class Trainer:
     """One run in one folder: checkpoint.pt (everything), log.jsonl, and the model itself (EMA weights) in dit/."""
 
-    def __init__(self, settings: AudioTraining, run: Path, export: Path | None = None) -> None:
-        """`export`: where the EMA weights go every `export_seconds` and at the end; RUN/dit by default."""
-        self.settings, self.run, self.export = settings, run, export or run / "dit"
+    def __init__(
+        self, settings: AudioTraining, run: Path, export: Path | None = None, look: Look | None = None
+    ) -> None:
+        """`export`: where the EMA weights go every `export_seconds` and at the end; RUN/dit by default. `look`: without
+        it nothing is seen."""
+        self.settings, self.run, self.export, self.look = settings, run, export or run / "dit", look
         self.device = torch.device(settings.device)
         run.mkdir(parents=True, exist_ok=True)
         torch.manual_seed(settings.seed)
@@ -245,7 +257,7 @@ class Trainer:
 
     def write_model(self) -> None:
         """The EMA weights, as the product reads them."""
-        store.save(self.export, "dit", self.ema.model.state_dict(), self.settings.model)
+        store.save(self.export, "dit", self.ema.model.state_dict(), self.settings.model, rows=True)
 
     # -- one step ------------------------------------------------------------------------------------------------------
 
@@ -261,7 +273,8 @@ class Trainer:
             task = tasks[int(rng.choice(len(tasks), p=odds / odds.sum()))]
             among = (dry or wet) if task == "object" else (wet or dry)
             item = scenes[among[int(rng.integers(len(among)))]]
-            drawn.append(example(item, task, rng, scenes.text, s.model, told, s.unlike))
+            features = self.look(item.plan, rng) if self.look else None
+            drawn.append(example(item, task, rng, scenes.text, s.model, told, s.unlike, features, s.seen))
         conditions = batched([conditions for conditions, _ in drawn])
         return conditions, torch.stack([target for _, target in drawn]).transpose(1, 2)
 

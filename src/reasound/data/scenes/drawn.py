@@ -20,13 +20,14 @@ from numpy.typing import NDArray
 
 from reasound.data.latents import Scene
 from reasound.data.manifest import Recording
+from reasound.perception.motion import SYNC_DIM
 from reasound.plan import Acoustics, Ambience, Aspect, Event, Place, Plan, Space, Step
 from reasound.reasoning.explain import listed
 from reasound.reasoning.knowledge import sound_class
 from reasound.synthesis.library import LibraryRenderer, rng_for
 from reasound.synthesis.manners import Habit, habit
 from reasound.synthesis.match import Library
-from reasound.timeline import SAMPLE_RATE, Timeline
+from reasound.timeline import SAMPLE_RATE, SYNC_RATE, Timeline
 
 FLAT = 0.3
 """A class with n recordings is drawn in proportion to n ** FLAT."""
@@ -340,3 +341,39 @@ def evidence(
     odds = odds / odds.sum(1, keepdims=True)
     out = odds @ names + rng.normal(0.0, 0.01, (frames, names.shape[1]))
     return (out / np.maximum(np.linalg.norm(out, axis=1, keepdims=True), 1e-9)).astype(np.float32)
+
+
+JITTER = 0.03
+"""Seconds by which a visible impact is seen too early or too late (standard deviation), as measured on real clips."""
+MISSED, FALSE = 0.2, 0.3
+"""Share of the impacts that are not seen, and how many a second are seen where there is none."""
+
+
+def movement(plan: Plan, rng: np.random.Generator) -> NDArray[np.float32]:
+    """What motion statistics would be of the visible events [Ts, 32], as `perception.motion.sync_features` orders
+    them and as unsure as the real ones: bursts at the onsets, slow motion while something lasts, and the camera."""
+    frames = Timeline(plan.seconds).motion
+    at = np.arange(frames) / SYNC_RATE
+    out = rng.exponential(0.02, (frames, SYNC_DIM))
+    out[:, 28:] = rng.normal(0.0, 0.03, (frames, 4)) + rng.normal(0.0, 0.05, 4)
+    count = rng.poisson(FALSE * plan.seconds)
+    hits = [(float(t), float(rng.uniform(0.1, 0.6)), 0.0) for t in rng.uniform(0, plan.seconds, count)]
+    for event in (e for e in plan.events if e.on_screen):
+        if not event.onsets:
+            inside = (at >= event.start) & (at < event.end)
+            out[inside, 27] += rng.uniform(0.05, 0.4)
+        where = event.place(np.array(event.onsets or (event.start,)))[0]
+        for (time, strength), pan in zip(event.hits(), where, strict=False):
+            if rng.random() >= MISSED:
+                hits.append((time + rng.normal(0.0, JITTER), strength, float(pan)))
+    for time, strength, pan in hits:
+        burst = strength * np.exp(-(((at - time) / 0.04) ** 2))
+        before = strength * np.exp(-(((at - time + 0.08) / 0.08) ** 2))  # it falls before it strikes
+        cell = int(np.clip(round(pan + 1), 0, 2)) + 3 * int(rng.integers(3))
+        out[:, int(rng.integers(8))] += before
+        out[:, 8 + cell] += before
+        out[:, 17 + cell] += burst
+        out[:, 26] += burst
+        out[:, 27] += 0.5 * before
+        out[:, 28] += (pan - out[:, 28]) * np.minimum(before, 1.0)
+    return np.clip(out, -1.5, 1.5).astype(np.float32)
