@@ -23,6 +23,7 @@ import torch
 
 from reasound.data.latents import Pool
 from reasound.errors import one_sentence
+from reasound.synthesis import lora
 from reasound.training.distillation import Distiller, DistilTraining
 from reasound.training.loop import Budget
 
@@ -36,6 +37,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder of the run")
     parser.add_argument("--export", type=Path, help="where the deltas go (default: OUT/dit-few)")
     parser.add_argument("--minutes", type=float, default=20.0, help="budget of training time")
+    parser.add_argument("--start-from", type=Path, help="folder of the deltas of an earlier teacher")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--batch", type=int, default=16, help="sounds a step")
     parser.add_argument("--threads", type=int, default=1)
@@ -46,6 +48,8 @@ def main() -> None:
     run = Distiller(settings, given.teacher, given.out, given.export)
     if (given.out / "checkpoint.pt").exists():
         run.resume()
+    elif given.start_from:
+        run.start_from(lora.load(given.start_from, None))
     pool = Pool(given.pool)
     while not pool.refresh():
         time.sleep(5.0)  # the maker has only just begun

@@ -142,6 +142,19 @@ def test_a_run_that_is_cut_off_goes_on_exactly(teacher, tmp_path):
         assert torch.equal(second.delta().tensors[name], tensor)
 
 
+def test_a_run_may_start_from_the_deltas_of_another(teacher, tmp_path):
+    first = distiller(DISTIL, teacher, tmp_path / "first")
+    for _ in range(3):
+        first.train_step(*first.draw([], first.step))
+    second = distiller(DISTIL, teacher, tmp_path / "second")
+    second.start_from(first.delta())
+    for name, tensor in first.delta().tensors.items():
+        assert torch.equal(second.delta().tensors[name], tensor)
+    other = distiller(replace(DISTIL, rank=4), teacher, tmp_path / "other")
+    with pytest.raises(ValueError, match="of another network"):
+        other.start_from(first.delta())
+
+
 def test_a_run_does_not_go_on_with_another_teacher(teacher, tmp_path):
     distiller(DISTIL, teacher, tmp_path).save()
     other = tmp_path / "other"

@@ -119,9 +119,9 @@ def merged(dit: DiT, delta: Delta) -> DiT:
     return copy.eval().requires_grad_(False)
 
 
-def load(folder: Path, base: Path) -> Delta:
-    """Deltas as `Delta.save` wrote them, for the DiT in the folder `base`. UserError when they are missing or damaged,
-    or belong to other weights than those."""
+def load(folder: Path, base: Path | None) -> Delta:
+    """Deltas as `Delta.save` wrote them, for the DiT in the folder `base`; None: only to start another training with.
+    UserError when they are missing or damaged, or belong to other weights than those."""
     config = store.read_config(folder, KIND)
     path = folder / f"{KIND}.safetensors"
     if store.digest(path) != config.pop("sha256", None):
@@ -131,7 +131,7 @@ def load(folder: Path, base: Path) -> Delta:
         few = FewSteps(**fields)
     except TypeError as error:
         raise UserError(f"{folder}/config.json does not describe a {KIND!r}: {error}") from error
-    if few.base != base_hash(base):
+    if base is not None and few.base != base_hash(base):
         raise UserError(f"the few-step weights in {folder} were made for other weights than those in {base}")
     return Delta(store.mapped(path), few)
 

@@ -117,6 +117,22 @@ class Distiller:
         self.optimizer.load_state_dict(state["optimizer"])
         self.step, self.elapsed = int(state["step"]), float(state["elapsed"])
 
+    def start_from(self, delta: Delta) -> None:
+        """Begin with the deltas of an earlier teacher of the same shape. ValueError where they do not fit."""
+        s = self.settings
+        misfit = [
+            name
+            for name, parameter in self.deltas.items()
+            if name not in delta.tensors or delta.tensors[name].shape != parameter.shape
+        ]
+        if misfit or delta.config.scale != s.scale:
+            raise ValueError(
+                f"the deltas to start from are of another network or scale: {misfit[:1] or s.scale}"
+            )
+        for name, parameter in self.deltas.items():
+            parameter.data.copy_(delta.tensors[name])
+        self.ema.model.load_state_dict(self.trained.state_dict())
+
     def delta(self) -> Delta:
         """The EMA of the deltas, as the product reads them."""
         s = self.settings
