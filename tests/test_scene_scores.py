@@ -13,7 +13,15 @@ from reasound.data.scenes.truth import TrueScene
 from reasound.evaluation.edits import joined, untouched
 from reasound.evaluation.heard import Heard
 from reasound.evaluation.scene_measures import MEASURES
-from reasound.evaluation.scene_scores import Truth, is_heard, of_control, of_edit, of_plan, of_sound
+from reasound.evaluation.scene_scores import (
+    Truth,
+    is_heard,
+    of_control,
+    of_edit,
+    of_own_plan,
+    of_plan,
+    of_sound,
+)
 from reasound.evaluation.systems import Performance, moved, plans, reference, untimed
 from reasound.evaluation.tags import TAGS
 from reasound.perception.watch import unseen
@@ -187,6 +195,20 @@ def test_each_ablation_takes_away_what_it_says(scene):
     assert all(not e.onsets and (e.start, e.end) == (0, SECONDS) for e in found["no timeline"].events)
     assert [e.sound for e in found["no thought"].events] == [scene.plan.caption]
     assert untimed(scene.plan).events[0].sound == "knocks"
+    other = found["wrong plan"]
+    assert other.events[0].onsets == pytest.approx([SECONDS - t for t in reversed(KNOCKS)])
+    assert not {e.sound_class.split("/")[0] for e in other.events} & {"impact", "bell"}
+    assert Plan.model_validate(other.model_dump(by_alias=True)) == other
+
+
+def test_a_sound_is_also_held_against_the_plan_that_it_followed(scene):
+    true = reference(scene)
+    heard = Heard.of(sum(scene.stems.values()))
+    assert of_own_plan(true, heard)["own_moments"] == 1
+    later = scene.plan.events[0].model_copy(update={"onsets": (0.2, 1.0, 2.0)})
+    astray = Performance(true.layers, Plan(seconds=SECONDS, events=(later,), ambience=scene.plan.ambience))
+    assert of_own_plan(astray, heard)["own_moments"] == 0
+    assert of_own_plan(Performance(true.layers), heard) == {}
 
 
 def test_a_moved_event_is_one_second_later_or_earlier_and_alone(scene):

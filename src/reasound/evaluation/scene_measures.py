@@ -70,6 +70,12 @@ CONTROL = {
         "without an event in the plan, all others sound the same", "", "higher", 3, "control/removed"
     ),
 }
+FOLLOWED = {
+    "own_moments": Measure("onsets that this plan asks for, 50 ms", "", "higher", 3, "own-plan/moment-50ms"),
+    "own_classes": Measure(
+        "events of this plan whose class is heard", "", "higher", 3, "own-plan/yamnet-top5"
+    ),
+}
 PLAN = {
     "plan_recall": Measure("true events in the plan, by class", "", "higher", 3, "plan/recall"),
     "plan_group_recall": Measure(
@@ -109,4 +115,4 @@ EDIT = {
         "what should be gone is 12 dB down, what should stay is within 3 dB", "", "higher", 3, "edit/done"
     ),
 }
-MEASURES = TIME | PLACE | SOUND | FINISH | CONTROL | PLAN | EDIT
+MEASURES = TIME | PLACE | SOUND | FINISH | CONTROL | FOLLOWED | PLAN | EDIT

@@ -45,7 +45,7 @@ from reasound.evaluation.tags import heard
 from reasound.mixing.layers import Mastered
 from reasound.pipeline import LOUDNESS, PEAK, Reasound
 from reasound.plan import Plan
-from reasound.timeline import SAMPLE_RATE
+from reasound.timeline import SAMPLE_RATE, samples
 
 MOMENT = 0.05
 """Seconds: how far from the moment that was asked for a renderer's hit may be."""
@@ -136,6 +136,21 @@ def of_sound(performance: Performance, mix: Mastered, sound: Heard, truth: Truth
             "music_extra": _extra("music", sound, truth.heard),
         }
     )
+
+
+def of_own_plan(performance: Performance, sound: Heard) -> Scores:
+    """How much of the plan that a system followed is heard in its sound, right or wrong as the plan may be."""
+    plan = performance.plan
+    if plan is None or not plan.events:
+        return {}
+    asked = plan_scores.plan_onsets(plan)
+    front = performance.foreground(samples(plan.seconds))
+    named = [e.sound_class for e in plan.events if e.sound_class]
+    scores = {
+        "own_moments": f1(audio_onsets(front, SAMPLE_RATE), asked, MOMENT) if len(asked) else math.nan,
+        "own_classes": _mean([is_heard(sound, c) for c in named]),
+    }
+    return defined(scores)
 
 
 def _extra(what: str, sound: Heard, truth: Heard) -> float:

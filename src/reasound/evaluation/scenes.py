@@ -29,6 +29,7 @@ from reasound.evaluation.scene_scores import (
     Truth,
     of_control,
     of_edit,
+    of_own_plan,
     of_plan,
     of_repetition,
     of_sound,
@@ -62,6 +63,9 @@ SHOWN = 12
 FILM = 8
 FOLLOWERS = {f"{made}, plan given": made for made in RENDERED}
 """Systems that show how well a renderer follows a plan."""
+STEERED = ("plan given", "", "no thought", "video alone", "wrong plan")
+"""Plans from the best to the worst, of which the sound is expected to follow each."""
+PLANNED = {f"{made}{', ' if how else ''}{how}" for made in RENDERED for how in STEERED}
 REASONED = {"reasoner": "", "reasoner, video alone": "video alone", "reasoner, no video": "no video"}
 """Systems that are plans only, and what they know (systems.KNOWN)."""
 REASONERS = {
@@ -173,6 +177,9 @@ def tables(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
             k: MEASURES[k] for k in ("onset_f1", "event_iou", "pan_error", "classes_heard", "tag_kl", "mel")
         }
         rows.append(("What each input is worth (scenes that all systems made)", few, without, part))
+        steered = [s for s in SYSTEMS if s in PLANNED]
+        follow = {k: MEASURES[k] for k in ("own_moments", "own_classes", "onset_f1", "classes_heard")}
+        rows.append(("Does the plan steer the sound?", follow, steered, part))
         rows.append(("The audio model alone: is it worth telling it more?", few, list(MIXTURES), part))
     rows += [
         (f"Edits: {operation}", EDIT, [s for s in EDITORS if s.startswith(operation)], None)
@@ -202,10 +209,12 @@ def outcome(bench: Bench, i: int, seed: int, steps: int) -> Outcome:
     made: dict[str, Performance] = {"truth": reference(scene), "silence": Performance(())}
     made |= dict(performed(engine, scene, wanted, seed, steps))
     if in_full:
-        made |= mixtures(engine.generator, scene, seed, steps)
+        made |= mixtures(engine.generator, scene, features, seed, steps)
     mixes = {name: performance.mastered(engine, n) for name, performance in made.items()}
     sounds = {name: Heard.of(mix.audio) for name, mix in mixes.items()}
     scores = {name: of_sound(made[name], mixes[name], sounds[name], truth) for name in made}
+    for name in PLANNED & made.keys():
+        scores[name] |= of_own_plan(made[name], sounds[name])
     classes: dict[str, dict[str, dict[str, int]]] = {}
     for name in ("truth", *FOLLOWERS):
         followed, right = of_control(made[name], scene)

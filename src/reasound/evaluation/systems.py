@@ -3,21 +3,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
-from reasound.data.scenes.drawn import only
+from reasound.data.scenes.drawn import BACKGROUND, only
 from reasound.data.scenes.truth import Audio, TrueScene
 from reasound.mixing.layers import Mastered
 from reasound.perception.features import Features
 from reasound.perception.watch import unseen
 from reasound.pipeline import LOUDNESS, PEAK, Reasound, better_of
 from reasound.plan import Event, Plan
+from reasound.reasoning.knowledge import sound_class
 from reasound.synthesis.conditions import batched, prepare_conditions
-from reasound.synthesis.library import LibraryRenderer
+from reasound.synthesis.library import LibraryRenderer, rng_for
 from reasound.synthesis.match import Library
 from reasound.synthesis.model import ModelRenderer, seed_of
 from reasound.take import Layer
@@ -32,6 +33,7 @@ KNOWN = {
     "no video": "sees nothing: thinks about the caption alone",
     "no timeline": "follows a plan without times: every event may sound at any time",
     "no thought": "does not think: the caption is played as one sound",
+    "wrong plan": "follows the true plan with other sounds at mirrored times: the sound must follow it",
     "plan given": "follows the true plan: what is left is the renderer's own error",
 }
 """What a renderer may know; each key but "" follows the renderer's name."""
@@ -43,6 +45,7 @@ MIXTURES = {
     "mixture": ("timeline", "reasoning", "caption", "pooled"),
     "mixture, no timeline": ("reasoning", "caption", "pooled"),
     "mixture, caption alone": ("caption", "pooled"),
+    "mixture, picture alone": ("visual", "sync"),
     "mixture, nothing told": (),
 }
 """The audio model plays the whole scene as one sound; which of its inputs it is given."""
@@ -105,8 +108,29 @@ def plans(engine: Reasound, features: Features, scene: TrueScene) -> dict[str, P
         "no video": engine.reason(unseen(seconds), told),
         "no timeline": untimed(full),
         "no thought": Plan(seconds=seconds, caption=told, events=(alone,)),
+        "wrong plan": wrong(scene.plan, sorted(engine.library.library.classes)),
         "plan given": scene.plan,
     }
+
+
+def wrong(plan: Plan, classes: Sequence[str]) -> Plan:
+    """A plan with the same number of events, each of another group of `classes`, and all times mirrored."""
+    rng = rng_for(0, plan.model_dump_json())
+    groups = {e.sound_class.split("/")[0] for e in plan.events}
+    names = [c for c in classes if c.split("/")[0] not in groups and not c.startswith(BACKGROUND)]
+    events = []
+    for event, name in zip(plan.events, rng.choice(names, len(plan.events)), strict=True):
+        known = sound_class(str(name))
+        heard = {"source": known.source or known.heard, "sound": known.heard, "sound_class": known.name}
+        mirrored = {
+            "start": plan.seconds - min(event.end, plan.seconds),
+            "end": plan.seconds - event.start,
+            "onsets": tuple(round(plan.seconds - t, 4) for t in reversed(event.onsets)),
+            "strengths": event.strengths[::-1],
+            "material": "",
+        }
+        events.append(event.model_copy(update=heard | mirrored))
+    return Plan(seconds=plan.seconds, caption=", ".join(e.sound for e in events), events=tuple(events))
 
 
 def untimed(plan: Plan) -> Plan:
@@ -131,11 +155,13 @@ def performed(
             yield "auto", Performance(tuple(chosen), plan)
 
 
-def mixtures(renderer: ModelRenderer, scene: TrueScene, seed: int, steps: int) -> dict[str, Performance]:
+def mixtures(
+    renderer: ModelRenderer, scene: TrueScene, features: Features, seed: int, steps: int
+) -> dict[str, Performance]:
     """The scene as one sound of the audio model, by what it is told."""
     config, length = renderer.model.dit.config, Timeline(scene.seconds).latents
-    told = prepare_conditions(None, scene.plan, renderer.text, config)
-    inputs = ("timeline", "reasoning", "caption", "pooled")
+    told = prepare_conditions(features, scene.plan, renderer.text, config)
+    inputs = ("visual", "sync", "timeline", "reasoning", "caption", "pooled")
     given = batched([told.without(set(inputs) - set(kept)) for kept in MIXTURES.values()])
     seeds = [seed_of(seed, "mixture")] * len(MIXTURES)
     latents = renderer.model.latents(given, seeds, length, steps=steps)
