@@ -162,8 +162,9 @@ def test_it_learns(pool, tmp_path):
     after = [float(run.loss(*run.draw(pool, 1000 + i)).detach()) for i in range(4)]
     assert np.mean(after) < 0.7 * np.mean(before)
     model = store.load(tmp_path / "dit", "dit", build)
-    for name, tensor in run.ema.model.state_dict().items():
-        assert torch.equal(model.state_dict()[name], tensor.half().float())
+    kept = store.whole(store.in_rows(run.ema.model.state_dict()))
+    for name, tensor in model.state_dict().items():
+        assert torch.allclose(tensor, kept[name], rtol=1e-3, atol=1e-6)
 
 
 @pytest.mark.parametrize("muon", [True, False])
