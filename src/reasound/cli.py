@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import traceback
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -40,6 +41,15 @@ app = typer.Typer(
 app.add_typer(models_cli.app)
 app.add_typer(evaluate_cli.app)
 ClipPath = Annotated[Path, typer.Argument(help="A video file.", show_default=False)]
+ReasonerName = Annotated[
+    str,
+    typer.Option(
+        "--reasoner", help="Who reasons: rules, pocket, mllm:FOLDER_OR_HUB_NAME or remote:MODEL@URL."
+    ),
+]
+Fallback = Annotated[
+    str, typer.Option(help="Who reasons when that one cannot: rules; by default nobody.", show_default=False)
+]
 
 
 @app.command()
@@ -52,6 +62,8 @@ def foley(
     caption: Annotated[str, typer.Option(help="What you know of the scene, in words.")] = "",
     avoid: Annotated[str, typer.Option(help="What must not be heard; commas between.")] = "",
     plan: Annotated[Path | None, typer.Option(help="A plan.json to follow instead of our reasoning.")] = None,
+    reasoner: ReasonerName = "rules",
+    fallback: Fallback = "",
     model: Annotated[str, typer.Option(help="pocket, thinksound, or the folder of a model.")] = "pocket",
     precision: Annotated[
         str, typer.Option(help="Of thinksound: fp32, bf16, or auto: bf16 where it is fast.")
@@ -93,6 +105,7 @@ def foley(
     from reasound.take import Output
 
     choose("--renderer", renderer, RENDERERS)
+    choose("--fallback", fallback, ("", "rules"))
     choose("--original", original, ("drop", "under", "keep"))
     _between("--seed", seed, 0, 2**63 - 1)
     _between("--steps", STEPS if steps is None else steps, 1, 1000)
@@ -112,7 +125,7 @@ def foley(
 
         opened = Clip.open(clip)
         check(opened, output.video, original)
-        engine = Reasound(model, precision, device)  # type: ignore[arg-type]
+        engine = Reasound(model, precision, device, reasoner, fallback)  # type: ignore[arg-type]
         if engine.released is not None:
             report.shares = RELEASED_SHARES
         take = make(
@@ -129,6 +142,7 @@ def foley(
             peak=peak,
             original=original,  # type: ignore[arg-type]
             report=report,
+            told=report.say,
         )
         report("writing", 0.0)
         take.save(output, opened, force)
@@ -138,13 +152,14 @@ def foley(
             {"video": str(output.video), "take": str(output.take), "samples": take.audio.shape[1]}
             | {
                 "seconds": report.timings(),
-                "warnings": list(warnings(take.plan)),
+                "warnings": [*warnings(take.plan), *engine.notes],
                 "plan": take.plan.to_dict(),
             }
             | take.describe()
         )
     else:
         show_take(take, output, report.total)
+        warn(engine.notes)
 
 
 @app.command()
@@ -152,21 +167,25 @@ def plan(
     clip: ClipPath,
     caption: Annotated[str, typer.Option(help="What you know of the scene, in words.")] = "",
     avoid: Annotated[str, typer.Option(help="What must not be heard; commas between.")] = "",
+    reasoner: ReasonerName = "rules",
+    fallback: Fallback = "",
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Show what would be heard, and why, without making sound."""
+    choose("--fallback", fallback, ("", "rules"))
     with stages() as report:
         from reasound.media.video import Clip
         from reasound.pipeline import Reasound
 
-        engine = Reasound()
-        features = engine.perceive(Clip.open(clip), report)
-        made = engine.reason(features, caption, _words(avoid), report)
+        engine, opened = Reasound(reasoner=reasoner, fallback=fallback), Clip.open(clip)  # type: ignore[arg-type]
+        features = engine.perceive(opened, report)
+        made = engine.reason(features, caption, _words(avoid), report, clip=opened, told=report.say)
     if as_json:
         show_json(made.to_dict())
     else:
         show_plan(made)
+    warn(engine.notes)
 
 
 @app.command()
@@ -236,8 +255,13 @@ def show_plan(plan: Plan) -> None:
         page.print(f"  [green]{under.id:<14}[/] {under.sound}  [dim]throughout[/]", highlight=False)
     for word in plan.avoid:
         page.print(f"  [red]{'not':<14}[/] {word}", highlight=False)
-    for warning in warnings(plan):
-        notes.print(f"reasound: {warning}", style="yellow", highlight=False, markup=False, soft_wrap=True)
+    warn(warnings(plan))
+
+
+def warn(sentences: Iterable[str]) -> None:
+    """On stderr, what the user should know."""
+    for sentence in sentences:
+        notes.print(f"reasound: {sentence}", style="yellow", highlight=False, markup=False, soft_wrap=True)
 
 
 def show_take(take: Take, output: Output, seconds: float) -> None:

@@ -50,6 +50,10 @@ class Stages:
             before += share
         self.bar.update(self.task, description=stage, completed=before + done * self.shares.get(stage, 0))
 
+    def say(self, text: str) -> None:
+        """What is being written, in place of the stage's name: its end."""
+        self.bar.update(self.task, description=" ".join(text.split())[-60:])
+
     @property
     def total(self) -> float:
         return time.monotonic() - self.started

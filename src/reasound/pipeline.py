@@ -48,13 +48,25 @@ class Reasound:
     """One set of models. They load when first needed and stay loaded."""
 
     def __init__(
-        self, model: str | Path = "pocket", precision: Precision = "auto", device: str = "auto"
+        self,
+        model: str | Path = "pocket",
+        precision: Precision = "auto",
+        device: str = "auto",
+        reasoner: str = "rules",
+        fallback: Literal["", "rules"] = "",
     ) -> None:
         """`model`: "pocket", "thinksound", or the folder of a model of either kind in our format.
 
         `precision` and `device` are for thinksound; "auto" takes the graphics card if there is one, and bfloat16 where
-        that is fast. Pocket runs in float32 on the CPU. UserError for what this machine has not.
+        that is fast. Pocket runs in float32 on the CPU. `reasoner`: rules, pocket, mllm:FOLDER_OR_HUB_NAME or
+        remote:MODEL@URL; `fallback`: who answers when a large one cannot. UserError for what this machine has not.
         """
+        from reasound.reasoning.choose import open_reasoner
+
+        self.reasoner: Reasoner | None = None
+        if reasoner != "rules":  # a wrong name is said before anything is watched
+            self.reasoner = open_reasoner(reasoner, self.text if fallback else None, fallback=fallback)
+        self.notes: tuple[str, ...] = ()
         self.model = str(model)
         self.precision, self.device = "fp32", "cpu"
         self.released: ThinkSound | None = None
@@ -81,12 +93,6 @@ class Reasound:
         return MiniLM.load()
 
     @cached_property
-    def reasoner(self) -> Reasoner:
-        from reasound.reasoning.rules import RulesReasoner
-
-        return RulesReasoner(self.text)
-
-    @cached_property
     def library(self) -> LibraryRenderer:
         from reasound.synthesis.library import LibraryRenderer
 
@@ -111,11 +117,24 @@ class Reasound:
         return features
 
     def reason(
-        self, features: Features, caption: str = "", avoid: Sequence[str] = (), report: Report = quiet
+        self,
+        features: Features,
+        caption: str = "",
+        avoid: Sequence[str] = (),
+        report: Report = quiet,
+        *,
+        clip: Clip | None = None,
+        told: Callable[[str], None] | None = None,
     ) -> Plan:
-        """What should be heard, when, where and how loud, and why."""
+        """What should be heard, when, where and how loud, and why. `clip`: for reasoners that look at the pictures
+        themselves; `told` gets the text as it is written. What had to be mended in an answer is in `notes`."""
         report("reasoning", 0.0)
-        plan = self.reasoner.plan(features, caption=caption, avoid=avoid)
+        if self.reasoner is None:
+            from reasound.reasoning.rules import RulesReasoner
+
+            self.reasoner = RulesReasoner(self.text)
+        plan = self.reasoner.plan(features, caption=caption, avoid=avoid, clip=clip, progress=told)
+        self.notes = tuple(self.reasoner.notes)
         report("reasoning", 1.0)
         return plan
 

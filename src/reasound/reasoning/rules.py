@@ -8,16 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from reasound.errors import UserError
 from reasound.perception.features import Features, Motion, Onset
-from reasound.plan import Acoustics, Ambience, Event, Place, Plan
+from reasound.plan import Acoustics, Ambience, Event, Place, Plan, Region
 from reasound.reasoning.caption import Encoder, Reading, Told, meant, read_caption
 from reasound.reasoning.evidence import LIKELY, MODERATE, SURE, Candidate, Evidence, Span, overlap, weigh
 from reasound.reasoning.explain import Idea, Left, explain, headline
 from reasound.reasoning.knowledge import SPEECH_AND_MUSIC, SoundClass, scenes, sound_class
+from reasound.reasoning.reasoner import Progress
 from reasound.reasoning.timing import NEAR, Timing, apart, blows, filled, inside, paced, running, struck
+
+if TYPE_CHECKING:
+    from reasound.edit_plan import EditPlan
+    from reasound.media.video import Clip
 
 MOST_EVENTS, EVENTS_A_MINUTE = 8, 4
 """Events in a clip of up to a minute, and how many more in each further one."""
@@ -47,11 +54,20 @@ class RulesReasoner:
     """Needs no weights. A text encoder (MiniLM), if given, helps with words that are in no table."""
 
     name = "rules"
+    notes: Sequence[str] = ()
 
     def __init__(self, text_encoder: Encoder | None = None) -> None:
         self.text_encoder = text_encoder
 
-    def plan(self, features: Features, caption: str = "", avoid: Sequence[str] = ()) -> Plan:
+    def plan(
+        self,
+        features: Features,
+        caption: str = "",
+        avoid: Sequence[str] = (),
+        *,
+        clip: Clip | None = None,
+        progress: Progress | None = None,
+    ) -> Plan:
         """See `Reasoner.plan`."""
         reading = read_caption(caption, features.seconds, self.text_encoder)
         unwanted = tuple(dict.fromkeys((*filter(None, (a.strip() for a in avoid)), *reading.avoid)))
@@ -75,6 +91,56 @@ class RulesReasoner:
             avoid=tuple(dict.fromkeys((*unwanted, *never))),
             reasoner=self.name,
         )
+
+    def plan_object(
+        self,
+        features: Features,
+        region: Region,
+        existing: Plan,
+        caption: str = "",
+        *,
+        clip: Clip | None = None,
+        progress: Progress | None = None,
+    ) -> Plan:
+        """See `Reasoner.plan_object`: what the features of the region show first, placed in the whole picture."""
+        alone = self.plan(features, caption)
+        if not alone.events:
+            raise UserError(
+                "nothing is seen in that region that would be heard; say what it is with a caption"
+            )
+        alone = alone.only(e.id for e in alone.events if e.source == alone.events[0].source)
+        ids: dict[str, str] = {}
+        used = [e.id for e in existing.events] + [a.id for a in existing.ambience]
+        for event in alone.events:
+            ids[event.id] = _unused(event.id, used)
+            used.append(ids[event.id])
+        return alone.model_copy(
+            update={
+                "reasoning": tuple(
+                    step.model_copy(update={"events": tuple(ids[i] for i in step.events)})
+                    for step in alone.reasoning
+                    if step.events
+                ),
+                "events": tuple(
+                    _in_region(e.model_copy(update={"id": ids[e.id]}), region) for e in alone.events
+                ),
+                "acoustics": existing.acoustics,
+            }
+        )
+
+    def edit(
+        self,
+        instruction: str,
+        existing: Plan,
+        *,
+        features: Features | None = None,
+        clip: Clip | None = None,
+        progress: Progress | None = None,
+    ) -> EditPlan:
+        """See `Reasoner.edit`."""
+        from reasound.reasoning.instructions import understand
+
+        return understand(instruction, existing)
 
 
 @dataclass(frozen=True)
@@ -280,6 +346,22 @@ def _fitted(start: float, end: float, seconds: float) -> Span:
 def _fresh(name: str, used: Sequence[str]) -> str:
     stem = name.split("/")[1].replace("_", "-")
     return next(f"{stem}-{n}" for n in range(1, len(used) + 2) if f"{stem}-{n}" not in used)
+
+
+def _unused(name: str, used: Sequence[str]) -> str:
+    """The id itself, or with the first number that makes it new."""
+    stem = name.rsplit("-", 1)[0]
+    return next(i for i in (name, *(f"{stem}-{n}" for n in range(1, len(used) + 2))) if i not in used)
+
+
+def _in_region(event: Event, region: Region) -> Event:
+    """An event that was placed in a part of the picture, placed in the whole."""
+
+    def whole(pan: float) -> float:
+        return _pan(region.x0 + (pan / _WIDTH + 0.5) * (region.x1 - region.x0))
+
+    path = tuple(place.model_copy(update={"pan": whole(place.pan)}) for place in event.path)
+    return event.model_copy(update={"region": region, "pan": whole(event.pan), "path": path})
 
 
 def _caption(sound: SoundClass, c: Candidate, told: Told | None) -> str:

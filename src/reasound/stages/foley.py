@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
@@ -37,19 +37,20 @@ def foley(
     peak: float = PEAK,
     original: Literal["drop", "keep", "under"] = "drop",
     report: Report = quiet,
+    told: Callable[[str], None] | None = None,
 ) -> Take:
     """Watch, think, make and mix the sound of a clip.
 
     A `plan` that a person wrote or edited takes the place of our own reasoning; it must be as long as the
     clip to within a video frame or so (50 ms). Without a `loudness` (LUFS) the mix comes to -23; only where nothing
     but a quiet ambience is planned it stays as far below that as the plan says. Without `steps` or a `guidance` they
-    are the model's usual ones.
+    are the model's usual ones. `told` gets the reasoning as it is written, from reasoners that write it word by word.
     """
     steps = engine.steps if steps is None else steps
     guidance = engine.guidance if guidance is None else guidance
     features = engine.perceive(clip, report)
     if plan is None:
-        plan = engine.reason(features, caption, avoid, report)
+        plan = engine.reason(features, caption, avoid, report, clip=clip, told=told)
     else:
         plan = fitted(plan, clip)
     layers = engine.render(plan, clip.seconds, seed, features, renderer, steps, guidance, report)

@@ -33,6 +33,7 @@ from reasound.perception.metaclip import MetaCLIP
 from reasound.perception.pictures import sync_pictures, visual_pictures
 from reasound.perception.text import T5
 from reasound.plan import Plan
+from reasound.plan_text import metaclip_caption, t5_thought
 from reasound.synthesis import dit, oobleck
 from reasound.synthesis.conditions import INPUTS, Conditions, batched
 from reasound.synthesis.flow import Velocity, guided, integrate, noise_for, sampling_times
@@ -290,7 +291,7 @@ class ThinkSound:
         """One layer [2, samples(seconds)] of everything that the plan wants heard."""
         if progress is not None:
             progress(0.0)
-        given = self.conditions(features, plan.caption, plan.chain_of_thought())
+        given = self.conditions(features, metaclip_caption(plan), t5_thought(plan))
         avoid = self.avoiding(given, plan.avoid)
         count = lengths(seconds, self.whole_seconds)
         # Reading and decoding take about a tenth of the time.

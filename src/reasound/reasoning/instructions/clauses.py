@@ -1,0 +1,131 @@
+"""One instruction to its requests: where one ends, what belongs together, what asks for nothing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from reasound.reasoning.instructions import sounds
+from reasound.reasoning.instructions.targets import FILLER
+from reasound.reasoning.instructions.verbs import Cue, cues
+from reasound.reasoning.instructions.words import pattern
+
+BETWEEN = pattern("between")
+GREETING = pattern("greeting")
+PARTING = pattern("parting")
+NICE = pattern("nice")
+SHOULD = pattern("should")
+OPENS = pattern("opens")
+"""Words with which a request begins: what follows them belongs to the next part, not to the one before."""
+EXCEPT = pattern("all_but")
+NO_CHANGE = pattern("no_change")
+WHOLE_CUE, WEAK = 1.5, 1.2
+MERGE = 0.3
+"""A cue of two parts together must be so much stronger than those of the parts for them to be one request."""
+
+
+@dataclass
+class Clause:
+    """A request, or a remark."""
+
+    text: str
+    cue: Cue | None
+    is_remark: bool = False
+    """It only says what is to stay, or names something."""
+
+
+def clauses(text: str) -> list[Clause]:
+    """The requests of an instruction (normal, with times as placeholders), in order."""
+    text = re.sub(r"\bnothing (?:else )?(?:but|except|other than)\b", "only", text)
+    text = EXCEPT.sub(r"\1\2 except", text)
+    parts: list[
+        tuple[str, bool, str]
+    ] = []  # (words, does a sentence begin here, what joins it to the one before)
+    place, begins, joint = 0, True, ""
+    for match in BETWEEN.finditer(text):
+        if words := _plain(text[place : match.start()]):
+            parts.append((words, begins, joint))
+            begins, joint = False, match[0].strip() or ","
+        begins = begins or bool(match["full"] or match["then"])
+        place = match.end()
+    if words := _plain(text[place:]):
+        parts.append((words, begins, joint))
+    return list(_joined(parts))
+
+
+def _plain(text: str) -> str:
+    text = PARTING.sub("", GREETING.sub("", " ".join(text.split()).strip(" ,")))
+    text = SHOULD.sub(r"add \1 \2", text)
+    return NICE.sub(r"add \1", text).strip()
+
+
+def strongest(text: str) -> Cue | None:
+    """The cue that decides, or None."""
+    for cue in cues(text):
+        if cue.kind == "replace" and not REPLACE_BY.search(text):
+            continue
+        if (
+            cue.kind == "add"
+            and cue.score < BARE
+            and re.search(rf"\b{cue.said.split()[-1]} (?:{KNOWN})\b", text)
+        ):
+            continue
+        return cue
+    return None
+
+
+KNOWN = "the|that|this|it|its|to be|to hear the|you|more|less|no|only|just|all|both|everything"
+"""Words after which a sound is one that is there already."""
+BARE = 2.3
+"""Score below which a sound is only added when it has a class and no "the": "I would like to hear church bells"."""
+BARE_SOUND = re.compile(r"^(?:maybe|perhaps|also|now|then|with)? ?(?:a|an|some|another) ")
+REPLACE_BY = pattern("replace_by")
+
+
+def _joined(parts: list[tuple[str, bool, str]]) -> Iterator[Clause]:
+    """Parts without a cue belong to a neighbour: "make the dog / and the cat louder", "mute the dog / and the cat"."""
+    waiting = ""
+    made: list[Clause] = []
+    for number, (words, begins, joint) in enumerate(parts):
+        if NO_CHANGE.search(words):
+            made.append(Clause(words, None, True))
+            continue
+        if begins and waiting:
+            made.append(Clause(waiting, None, True))
+            waiting = ""
+        negated = re.match(r"not (?:the|that|this|those|on|for)\b", words)
+        if negated and made and not begins:
+            made.append(Clause(words, None, True))
+            continue
+        text = f"{waiting} {'and' if joint != ',' else ','} {words}" if waiting else words
+        cue = strongest(text)
+        before = made[-1] if made and not made[-1].is_remark and not begins else None
+        if cue is not None and before is not None and not waiting and before.cue is not None:
+            together = strongest(f"{before.text} and {words}")
+            if together and together.score > max(before.cue.score, cue.score) + MERGE:
+                before.text, before.cue = f"{before.text} and {words}", together
+                continue
+        if cue is None and before is None and BARE_SOUND.match(text) and sounds.kind(text):
+            cue = Cue("add", BARE, text, "")  # "maybe a doorbell at 2 seconds?"
+        if cue is not None:
+            made.append(Clause(text, cue))
+            waiting = ""
+            continue
+        names_something = any(w not in FILLER for w in re.findall(r"[a-z-]+", words)) or "@" in words
+        names_something = names_something or bool(
+            re.search(r"\b(?:it|them|one|ones|both|db|percent|left|right)\b", words)
+        )
+        last = number + 1 == len(parts) or parts[number + 1][1]
+        opens = OPENS.match(words) and not last
+        if before is not None and not waiting and not opens and (names_something or last):
+            if names_something:
+                before.text = f"{before.text} {'and' if joint != ',' else ','} {words}"
+                before.cue = strongest(before.text) or before.cue
+        elif last and not names_something:
+            continue
+        else:
+            waiting = text
+    if waiting:
+        made.append(Clause(waiting, None, True))
+    yield from made

@@ -1,0 +1,263 @@
+"""Instructions in plain English against a plan of six sounds."""
+
+import pytest
+
+from reasound.edit_plan import VERBS
+from reasound.plan import Ambience, Event, Plan
+from reasound.reasoning.instructions import understand
+from reasound.reasoning.instructions.amounts import DISTANCE, GAIN_DB, PAN, ROOMS, SPEED
+from reasound.reasoning.instructions.language import is_english
+from reasound.reasoning.instructions.times import take_times
+from reasound.reasoning.instructions.words import normal, slips
+
+PLAN = Plan(
+    seconds=10,
+    events=(
+        Event(
+            id="dog1",
+            source="a dog",
+            sound="a small dog barks",
+            sound_class="animal/dog",
+            start=1,
+            end=1.6,
+            onsets=(1.0,),
+            pan=-0.6,
+        ),
+        Event(
+            id="dog2",
+            source="a dog",
+            sound="a large dog barks",
+            sound_class="animal/dog",
+            start=5,
+            end=5.8,
+            onsets=(5.0,),
+            pan=0.5,
+        ),
+        Event(id="car", source="a car", sound="a car drives past", sound_class="vehicle/car", start=2, end=8),
+        Event(
+            id="hammer",
+            source="a hammer",
+            sound="a hammer drives a nail",
+            sound_class="tool/hammer",
+            start=3,
+            end=7,
+            onsets=(3.0, 4.0, 5.5, 6.5),
+        ),
+    ),
+    ambience=(
+        Ambience(id="rain", sound="steady rain on a roof", sound_class="weather/rain"),
+        Ambience(id="birds", sound="birds sing in a forest", sound_class="ambience/forest_birds"),
+    ),
+)
+
+
+def asked(instruction):
+    """ "gain dog1 dog2; mute rain": verbs and targets."""
+    plan = understand(instruction, PLAN).check(PLAN)
+    return "; ".join(" ".join((o.verb, *o.targets)) for o in plan.operations)
+
+
+def one(instruction):
+    (operation,) = understand(instruction, PLAN).operations
+    return operation
+
+
+@pytest.mark.parametrize(
+    ("instruction", "meaning"),
+    [
+        ("make the dogs a bit louder please", "gain dog1 dog2"),
+        ("the rain is drowning everything, bring it down a notch", "gain rain"),
+        ("add a thunder clap at 4 s", "add"),
+        ("I don't want to hear the rain any more", "remove rain"),
+        ("use a truck instead of the car", "replace car"),
+        ("keep only the rain", "extract rain"),
+        ("fill in the gap between 2 and 4 seconds", "inpaint"),
+        ("make the clip 3 seconds longer", "extend"),
+        ("the first bark should come a second earlier", "move dog1"),
+        ("the car should come from the right", "pan car"),
+        ("bring the hammer closer", "distance hammer"),
+        ("put the dogs in a cathedral", "reverb dog1 dog2"),
+        ("make it sound like an old radio", "style"),
+        ("slow down the car a little", "speed car"),
+        ("turn off the birds between 2 and 5 s", "mute birds"),
+        ("let me hear only the car", "solo car"),
+    ],
+)
+def test_every_verb_is_understood(instruction, meaning):
+    assert asked(instruction) == meaning
+
+
+def test_the_list_above_has_every_verb():
+    mark = next(m for m in test_every_verb_is_understood.pytestmark if m.name == "parametrize")
+    assert {meaning.split()[0] for _, meaning in mark.args[1]} == set(VERBS)
+
+
+@pytest.mark.parametrize(
+    ("name", "ids"),
+    [
+        ("the second dog", "dog2"),
+        ("the last bark", "dog2"),
+        ("the dog on the left", "dog1"),
+        ("both dogs", "dog1 dog2"),
+        ("the bark at 5 s", "dog2"),
+        ("all the animals", "dog1 dog2 birds"),
+        ("the background", "rain birds"),
+        ("everything except the rain and the birds", "dog1 dog2 car hammer"),
+        ("the engine", "car"),
+        ("the pooch on the right", "dog2"),
+        ("the car and the hammer", "car hammer"),
+        ("everything", ""),
+        ("teh hamer", "hammer"),
+    ],
+)
+def test_names_of_targets(name, ids):
+    assert asked(f"make {name} quieter") == f"gain {ids}".strip()
+
+
+@pytest.mark.parametrize(
+    ("instruction", "meaning"),
+    [
+        ("make the dogs louder and then pan them left", "gain dog1 dog2; pan dog1 dog2"),
+        ("turn up the hammer; turn down everything else", "gain hammer; gain dog1 dog2 car rain birds"),
+        ("hammer to the left, car to the right", "pan hammer; pan car"),
+        ("make the dog and the car louder", "gain dog1 dog2 car"),
+        ("pan the dog on the left to the right and mute the other one", "pan dog1; mute dog2"),
+        ("mute the rain but keep the birds", "mute rain"),
+        ("make all the dogs louder but not the second one", "gain dog1"),
+        ("the car is too loud, remove it", "remove car"),
+        ("remove the helicopter and mute the rain", "mute rain"),
+    ],
+)
+def test_several_requests_in_one_sentence(instruction, meaning):
+    assert asked(instruction) == meaning
+
+
+@pytest.mark.parametrize(
+    ("instruction", "amount"),
+    [
+        ("boost the hammer by four decibels", 4),
+        ("cut the rain by 10 dB", -10),
+        ("make the rain louder", GAIN_DB["plain"]),
+        ("make the rain a bit quieter", -GAIN_DB["bit"]),
+        ("make the second dog twice as loud", 10),
+        ("halve the volume of the birds", -6),
+        ("make the birds twice as far", 2),
+        ("bring the car much closer", 1 / DISTANCE["much"]),
+        ("pan the car hard right", 1),
+        ("pan the car slightly to the left", -PAN["bit"]),
+        ("put the rain in the centre", 0),
+        ("make the hammering twice as fast", 2),
+        ("slow the car by 20%", 0.8),
+        ("slow down the car", round(1 / SPEED["plain"], 2)),
+        ("move the second dog to 7 seconds", 2),
+        ("bring the second bark forward by half a second", -0.5),
+        ("make the rain sound like a church", ROOMS["church"]),
+        ("remove the reverb from the hammer", 0),
+        ("make it 15 s long", 5),
+    ],
+)
+def test_amounts(instruction, amount):
+    assert one(instruction).amount == pytest.approx(amount, abs=0.03)
+
+
+def test_spans_and_single_hits():
+    loud = one("make the car louder from 3 to five seconds")
+    assert (loud.start, loud.end) == (3, 5)
+    last = one("mute the birds for the last 2 seconds")
+    assert (last.start, last.end) == (8, None)
+    hit = one("remove the third hammer blow")
+    assert (hit.targets, hit.start, hit.end) == (("hammer",), 5.5, 6.0)
+    beside = one("duck the rain while the car passes")
+    assert (beside.targets, beside.start, beside.end) == (("rain",), 2, 8)
+
+
+def test_new_sounds_have_a_class_and_a_time():
+    siren = one("can you throw in a police siren from 4 to 8 seconds?")
+    assert (siren.sound, siren.sound_class) == ("a police siren", "vehicle/siren")
+    assert (siren.start, siren.end) == (4, 8)
+    cat = one("replace the first dog with a cat")
+    assert (cat.sound_class, cat.targets) == ("animal/cat", ("dog1",))
+    before = one("add 2 seconds at the beginning")
+    assert (before.verb, before.side, before.amount) == ("extend", "before", 2)
+
+
+@pytest.mark.parametrize(
+    ("instruction", "part"),
+    [
+        ("", "asks for nothing"),
+        ("what time is it?", "asks for nothing"),
+        ("make it blue", "Only the sound"),
+        ("zoom in on the dog", "Only the sound"),
+        ("remove the elephant", "no elephant"),
+        ("remove the third dog", "no third dog"),
+        ("make it better", "not clear"),
+        ("fill in the gap", "Say which seconds"),
+        ("trim it to 5 seconds", "longer but not shorter"),
+        ("mute the car from 20 to 25 s", "only 10 s"),
+        ("mach den Hund lauter", "only reads English"),
+        ("让狗叫得更大声", "only reads English"),
+        ("haz que el perro suene más fuerte", "only reads English"),
+    ],
+)
+def test_refusals_are_one_sentence(instruction, part):
+    plan = understand(instruction, PLAN)
+    assert plan.operations == () and part in plan.refusal
+    assert plan.refusal.endswith(".") and plan.instruction == instruction
+
+
+def test_what_could_not_be_done_is_said_beside_what_is():
+    (operation,) = understand("remove the helicopter and mute the rain", PLAN).operations
+    assert operation.reason == "Rain is silenced; there is no helicopter in this clip."
+
+
+def test_a_sentence_encoder_knows_words_in_no_table():
+    class Near:
+        def encode(self, texts):
+            import numpy as np
+
+            return np.array([[1, 0] if "jalopy" in t or "car" in t else [0, 1] for t in texts], np.float32)
+
+    assert understand("mute the jalopy", PLAN).refusal
+    (operation,) = understand("mute the jalopy", PLAN, Near()).operations
+    assert operation.targets == ("car",)
+
+
+@pytest.mark.parametrize(
+    "text", ["make the dog louder", "dog +3 dB", "mute", "", "12", "add a café crowd", "swap the piano"]
+)
+def test_english(text):
+    assert is_english(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "rends le chien plus fort",
+        "Entferne bitte den Wind",
+        "quita la lluvia",
+        "сделай громче",
+        "犬をもっと大きく",
+        "rimuovi il cane",
+    ],
+)
+def test_not_english(text):
+    assert not is_english(text)
+
+
+def test_one_spelling_of_numbers_and_units():
+    assert normal("It's 2.5s, -6dB @ 1:05") == "it is 2.5 seconds , minus 6 db at 65 seconds"
+    assert normal("two and a half seconds, twenty percent") == "2.5 seconds , 20 percent"
+    assert normal("the second bark a second later") == "the second bark 1 seconds later"
+
+
+def test_slips_of_the_keyboard_by_damerau():
+    assert slips("hammer", "hammer", 2) == 0
+    assert slips("hamer", "hammer", 2) == 1
+    assert slips("dwon", "down", 2) == 1
+    assert slips("louder", "quieter", 2) == 3
+
+
+def test_times_stand_for_spans():
+    text, (when,) = take_times("mute it from 2 to 4 seconds please", 10.0)
+    assert text == "mute it @n0 please" and (when.start, when.end) == (2, 4)
+    assert take_times("in the second half", 10.0)[1][0].start == 5
