@@ -69,6 +69,7 @@ MAY_IMPORT = {
     ],
     "evaluation": [
         *BASE,
+        "edit_plan",
         "data",
         "media",
         "mixing",

@@ -13,13 +13,24 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from reasound import __version__, evaluate_cli, models_cli
-from reasound.console import RELEASED_SHARES, Debug, Json, choose, notes, page, show_json, stages
+from reasound.console import (
+    RELEASED_SHARES,
+    Debug,
+    Json,
+    ReasonerName,
+    choose,
+    notes,
+    page,
+    show_json,
+    stages,
+)
 from reasound.errors import UserError
 from reasound.machine import DEVICES, PRECISIONS
 from reasound.pipeline import (
     GUIDANCE,
     LOUDNESS,
     PEAK,
+    REASONER,
     RELEASED_GUIDANCE,
     RELEASED_STEPS,
     RENDERERS,
@@ -41,12 +52,6 @@ app = typer.Typer(
 app.add_typer(models_cli.app)
 app.add_typer(evaluate_cli.app)
 ClipPath = Annotated[Path, typer.Argument(help="A video file.", show_default=False)]
-ReasonerName = Annotated[
-    str,
-    typer.Option(
-        "--reasoner", help="Who reasons: rules, pocket, mllm:FOLDER_OR_HUB_NAME or remote:MODEL@URL."
-    ),
-]
 Fallback = Annotated[
     str, typer.Option(help="Who reasons when that one cannot: rules; by default nobody.", show_default=False)
 ]
@@ -62,7 +67,7 @@ def foley(
     caption: Annotated[str, typer.Option(help="What you know of the scene, in words.")] = "",
     avoid: Annotated[str, typer.Option(help="What must not be heard; commas between.")] = "",
     plan: Annotated[Path | None, typer.Option(help="A plan.json to follow instead of our reasoning.")] = None,
-    reasoner: ReasonerName = "rules",
+    reasoner: ReasonerName = REASONER,
     fallback: Fallback = "",
     model: Annotated[str, typer.Option(help="pocket, thinksound, or the folder of a model.")] = "pocket",
     precision: Annotated[
@@ -167,7 +172,7 @@ def plan(
     clip: ClipPath,
     caption: Annotated[str, typer.Option(help="What you know of the scene, in words.")] = "",
     avoid: Annotated[str, typer.Option(help="What must not be heard; commas between.")] = "",
-    reasoner: ReasonerName = "rules",
+    reasoner: ReasonerName = REASONER,
     fallback: Fallback = "",
     as_json: Json = False,
     debug: Debug = False,

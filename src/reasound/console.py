@@ -21,6 +21,12 @@ page = Console()
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout, nothing else.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+ReasonerName = Annotated[
+    str,
+    typer.Option(
+        "--reasoner", help="Who reasons: rules, pocket, mllm:FOLDER_OR_HUB_NAME or remote:MODEL@URL."
+    ),
+]
 
 SHARES = {"watching": 50, "reasoning": 5, "placing": 15, "generating": 20, "mixing": 5, "writing": 5}
 RELEASED_SHARES = {"watching": 2, "encoding": 60, "reasoning": 1, "generating": 35, "mixing": 1, "writing": 1}

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from reasound.console import Debug, Json, choose, notes, page, show_json, stages
+from reasound.console import Debug, Json, ReasonerName, choose, notes, page, show_json, stages
 from reasound.errors import UserError
-from reasound.pipeline import STEPS
+from reasound.pipeline import REASONER, STEPS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,6 +59,7 @@ def scenes(
     seed: Seed = 0,
     model: Model = "pocket",
     steps: Steps = None,
+    reasoner: ReasonerName = REASONER,
     processes: Processes = None,
     force: Force = False,
     as_json: Json = False,
@@ -77,6 +78,7 @@ def scenes(
             steps=steps or STEPS,
             processes=_processes(processes),
             tell=report,
+            reasoner=reasoner,
         )
         report("writing", 0.0)
         _write(made, cards, target)
@@ -128,6 +130,7 @@ def clips(
     seed: Seed = 0,
     model: Annotated[str, typer.Option(help="pocket, thinksound, or the folder of a model.")] = "pocket",
     steps: Steps = None,
+    reasoner: ReasonerName = REASONER,
     protocols: Protocols = "",
     weights: Weights = None,
     force: Force = False,
@@ -148,7 +151,7 @@ def clips(
         from reasound.pipeline import RENDERERS, Reasound
 
         listing = read_set(folder, layout, split)  # type: ignore[arg-type]
-        engine = Reasound(model)
+        engine = Reasound(model, reasoner=reasoner)
         made, cards = evaluate_clips(
             engine,
             replace(listing, samples=listing.samples[:limit]),
@@ -216,6 +219,28 @@ def control(
         from reasound.evaluation.asked import evaluate
 
         made = evaluate(model, seed, steps or STEPS, limit, _processes(processes), report)
+        report("writing", 0.0)
+        _write(made, [], target)
+    _show(made, target, as_json, report.total)
+
+
+@app.command()
+def instructions(
+    file: Annotated[
+        Path, typer.Argument(help="One instruction with its plan and meaning a line.", show_default=False)
+    ],
+    out: Out = None,
+    reasoner: ReasonerName = REASONER,
+    force: Force = False,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Instructions whose meaning is known: does a reasoner, beside the rules, turn them into the right edit?"""
+    target = _target(out, "instructions", force)
+    with stages({"instructions": 95, "writing": 5}) as report:
+        from reasound.evaluation.instructions import evaluate, opened
+
+        made = evaluate(opened(reasoner, "rules"), file, report)
         report("writing", 0.0)
         _write(made, [], target)
     _show(made, target, as_json, report.total)

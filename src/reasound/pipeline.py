@@ -32,6 +32,8 @@ RENDERERS: tuple[Renderer, ...] = ("library", "model", "auto")
 Report = Callable[[str, float], None]
 """Called with the name of a stage and how much of it is done, 0 to 1."""
 
+REASONER = "rules"
+"""Who reasons unless somebody else is asked for."""
 STEPS, RELEASED_STEPS = 4, 24
 """Of the flow: pocket's, with guidance folded into its weights, and what the released code takes."""
 GUIDANCE, RELEASED_GUIDANCE = 3.0, 5.0
@@ -52,7 +54,7 @@ class Reasound:
         model: str | Path = "pocket",
         precision: Precision = "auto",
         device: str = "auto",
-        reasoner: str = "rules",
+        reasoner: str = REASONER,
         fallback: Literal["", "rules"] = "",
     ) -> None:
         """`model`: "pocket", "thinksound", or the folder of a model of either kind in our format.

@@ -14,7 +14,7 @@ from reasound.evaluation.statistics import interval
 from reasound.media.atomic import replacing
 
 SCHEMA = "reasound.evaluation/1"
-KINDS = ("scenes", "clips", "captions", "sounds", "control")
+KINDS = ("scenes", "clips", "captions", "sounds", "control", "instructions")
 """What can be evaluated."""
 KEYS = {
     "schema": str,

@@ -51,8 +51,9 @@ from reasound.evaluation.tag_scores import frechet, frechet_unbiased
 from reasound.evaluation.workers import each
 from reasound.media.video import Clip
 from reasound.mixing.layers import Mastered
-from reasound.pipeline import STEPS, Reasound, quiet
+from reasound.pipeline import REASONER, STEPS, Reasound, quiet
 from reasound.pipeline import Report as Tell
+from reasound.reasoning.rules import RulesReasoner
 from reasound.timeline import SAMPLE_RATE
 
 PART = 5
@@ -68,6 +69,11 @@ STEERED = ("plan given", "", "no thought", "video alone", "wrong plan")
 PLANNED = {f"{made}{', ' if how else ''}{how}" for made in RENDERED for how in STEERED}
 REASONED = {"reasoner": "", "reasoner, video alone": "video alone", "reasoner, no video": "no video"}
 """Systems that are plans only, and what they know (systems.KNOWN)."""
+RULES = {
+    "rules": "the plan of the rules, which learn nothing: video and caption",
+    "rules, video alone": "told nothing",
+}
+"""Plans to compare them with."""
 REASONERS = {
     "reasoner": "the plan itself: sees the video and is told the caption",
     "reasoner, video alone": "the plan itself, told nothing",
@@ -82,7 +88,7 @@ EDITORS = {
         "model": "the audio model, with the sound as context",
     }.items()
 }
-ALL_SYSTEMS = SYSTEMS | REASONERS | EDITORS
+ALL_SYSTEMS = SYSTEMS | REASONERS | RULES | EDITORS
 
 
 @dataclass(frozen=True)
@@ -108,8 +114,8 @@ class Bench:
     scenes: Benchmark
 
 
-def bench(model: str, seed: int) -> Bench:
-    return Bench(engine_for_test(model), Benchmark(Heldout.load(), seed))
+def bench(model: str, reasoner: str, seed: int) -> Bench:
+    return Bench(engine_for_test(model, reasoner), Benchmark(Heldout.load(), seed))
 
 
 def evaluate(
@@ -119,6 +125,7 @@ def evaluate(
     steps: int = STEPS,
     processes: int = 1,
     tell: Tell = quiet,
+    reasoner: str = REASONER,
 ) -> tuple[Report, list[Card]]:
     """The report on the first `count` scenes of a seed, and cards of some of them for the page.
 
@@ -131,7 +138,7 @@ def evaluate(
         )
     outcomes: list[Outcome] = []
     work = partial(outcome, seed=seed, steps=steps)
-    for found in each(partial(bench, model, seed), work, range(count), processes):
+    for found in each(partial(bench, model, reasoner, seed), work, range(count), processes):
         outcomes.append(found)
         tell("scenes", len(outcomes) / count)
     good = [o for o in outcomes if not o.problem]
@@ -144,7 +151,7 @@ def evaluate(
     report = build(
         "scenes",
         f"{len(good)} made scenes of benchmark {VERSION}: all that is seen and heard in them is known",
-        about=about(model, seed=seed, count=count, steps=steps)
+        about=about(model, reasoner=reasoner, seed=seed, count=count, steps=steps)
         | {"seed": seed, "benchmark": VERSION, "recordings": digest(catalog.benchmark() / "manifest.jsonl")},
         measures=MEASURES,
         systems=ALL_SYSTEMS,
@@ -169,7 +176,7 @@ def tables(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
         ("The right sound?", SOUND, [s for s in main if s != "one beat"], None),
         ("Finished?", FINISH, [s for s in main if s != "one beat"], None),
         ("Does the renderer follow the plan?", CONTROL, ["truth", *FOLLOWERS], None),
-        ("Is the plan right?", PLAN, ["truth", *REASONERS], None),
+        ("Is the plan right?", PLAN, ["truth", *REASONERS, *RULES], None),
     ]
     if part:
         without = [s for s in SYSTEMS if s.split(",")[0] in RENDERED]
@@ -229,6 +236,8 @@ def outcome(bench: Bench, i: int, seed: int, steps: int) -> Outcome:
     scores["truth"] |= of_plan(scene.plan, scene.plan)
     for name, how in REASONED.items():
         scores[name] = of_plan(every[how], scene.plan)
+    for name, caption in zip(RULES, (scene.plan.caption, ""), strict=True):
+        scores[name] = of_plan(RulesReasoner(engine.text).plan(features, caption), scene.plan)
     if i % PART == 2 and scene.tasks:
         scores |= edits(engine, scene, seed, steps)
     return Outcome(

@@ -14,7 +14,7 @@ from reasound.data.scenes.truth import Audio, TrueScene
 from reasound.mixing.layers import Mastered
 from reasound.perception.features import Features
 from reasound.perception.watch import unseen
-from reasound.pipeline import LOUDNESS, PEAK, Reasound, better_of
+from reasound.pipeline import LOUDNESS, PEAK, REASONER, Reasound, better_of
 from reasound.plan import Event, Plan
 from reasound.reasoning.knowledge import sound_class
 from reasound.synthesis.conditions import batched, prepare_conditions
@@ -84,9 +84,9 @@ class Performance:
         return engine.mix(self.layers, LOUDNESS, PEAK)
 
 
-def engine_for_test(model: str = "pocket") -> Reasound:
+def engine_for_test(model: str = "pocket", reasoner: str = REASONER) -> Reasound:
     """The product with the recordings of its library that may be heard in a test: none that the benchmark holds out."""
-    engine = Reasound(model)
+    engine = Reasound(model, reasoner=reasoner)
     engine.library = LibraryRenderer(only(Library.load(), "train", "val"))
     return engine
 

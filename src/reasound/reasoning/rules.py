@@ -140,7 +140,7 @@ class RulesReasoner:
         """See `Reasoner.edit`."""
         from reasound.reasoning.instructions import understand
 
-        return understand(instruction, existing)
+        return understand(instruction, existing, self.text_encoder)
 
 
 @dataclass(frozen=True)
