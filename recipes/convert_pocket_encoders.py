@@ -176,6 +176,7 @@ def convert_labels(wheel: Path, classes: Path) -> None:
 
     names = [row["name"] for row in json.loads(classes.read_text(encoding="utf-8"))["classes"]]
     vectors = MiniLM.load(PACKAGE / "text").encode(names)
+    ours |= store.in_rows({"head.weight": ours.pop("head.weight")})
     write(
         "labels",
         {f"network.{name}": value for name, value in ours.items()} | {"class_vectors": half(vectors)},
@@ -188,8 +189,8 @@ def convert_labels(wheel: Path, classes: Path) -> None:
             "licence": "Apache-2.0",
             "authors": "Google (Mingxing Tan, Quoc V. Le, Renjie Liu); PyTorch file by ML Illustrated; "
             "class names from imagenet-simple-labels (Anish Athalye)",
-            "changes": "batch norm folded into the convolutions; weights rounded to fp16; "
-            "class_vectors added: embeddings of the class names by the text encoder",
+            "changes": "batch norm folded into the convolutions; weights rounded to fp16, the last layer's to int8 "
+            "with one scale a row; class_vectors added: embeddings of the class names by the text encoder",
         },
         input={"size": 224, "resize": "bicubic, antialiased", "mean": 127.0, "scale": 128.0},
     )

@@ -46,7 +46,7 @@ class Delta:
     config: FewSteps
 
     def save(self, folder: Path) -> None:
-        store.save(folder, KIND, self.tensors, self.config)
+        store.save(folder, KIND, self.tensors, self.config, rows=True)
 
 
 class _Beside(Packed):
@@ -133,7 +133,7 @@ def load(folder: Path, base: Path | None) -> Delta:
         raise UserError(f"{folder}/config.json does not describe a {KIND!r}: {error}") from error
     if base is not None and few.base != base_hash(base):
         raise UserError(f"the few-step weights in {folder} were made for other weights than those in {base}")
-    return Delta(store.mapped(path), few)
+    return Delta(store.whole(store.mapped(path)), few)
 
 
 def base_hash(base: Path) -> str:
