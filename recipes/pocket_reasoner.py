@@ -26,31 +26,21 @@ import cv2
 import numpy as np
 import torch
 
-from reasound.data.instructions import draw
-from reasound.data.reasoning_set import Lessons
+from reasound.data.pocket_lessons import SEED, lessons
 from reasound.data.scenes import shown
 from reasound.data.scenes.benchmark import Benchmark
-from reasound.data.scenes.drawn import SceneMaker, only
 from reasound.data.scenes.heldout import Heldout
 from reasound.data.scenes.making import named
-from reasound.data.scenes.seen import Eye
 from reasound.evaluation.plan_scores import class_accuracy, event_pairs, onset_error, onset_f1, pan_error
 from reasound.perception.labels import Labels
 from reasound.perception.text import MiniLM
 from reasound.plan import Plan
-from reasound.reasoning.knowledge import sound_classes
 from reasound.reasoning.pocket import weights
-from reasound.reasoning.pocket.prefix import Reader
 from reasound.reasoning.pocket.reasoner import PocketReasoner
 from reasound.reasoning.reasoner import Reasoner
 from reasound.reasoning.rules import RulesReasoner
-from reasound.synthesis.match import Library
-from reasound.timeline import SAMPLE_RATE
 from reasound.training.loop import Budget
 from reasound.training.reasoner import ReasonerTraining, Trainer
-
-SEED = 1000
-"""Of the scenes that are learned from; the benchmark's is 0."""
 
 
 def make(pool: Path, first: int, last: int, seed: int = SEED) -> None:
@@ -61,15 +51,6 @@ def make(pool: Path, first: int, last: int, seed: int = SEED) -> None:
     for i in range(first, last):
         if not (pool / f"{bench.name(i)}.npz").exists():
             shown.show(bench, i, labels, pool)
-
-
-def lessons(pool: Path, seed: int = SEED, rendered: float = 0.55) -> Lessons:
-    """Everything that the reasoner learns from."""
-    text, labels = MiniLM.load(), Labels.load()
-    classes = text.encode([f"{s.captions[0]}, {s.source}" for s in sound_classes().values()])
-    maker = SceneMaker(only(Library.load(), "train"), 5 * SAMPLE_RATE)
-    eye = Eye(labels.class_vectors, classes)
-    return Lessons(maker, eye, Reader(text), labels.class_vectors, shown.Pool(pool, seed), draw, rendered)
 
 
 def measure(pool: Path, folder: Path | None, first: int = 0) -> dict[str, dict[str, float]]:

@@ -4,7 +4,7 @@ import pytest
 
 from reasound.edit_plan import VERBS
 from reasound.plan import Ambience, Event, Plan
-from reasound.reasoning.instructions import understand
+from reasound.reasoning.instructions import understand, understand_sure
 from reasound.reasoning.instructions.amounts import DISTANCE, GAIN_DB, PAN, ROOMS, SPEED
 from reasound.reasoning.instructions.language import is_english
 from reasound.reasoning.instructions.times import take_times
@@ -203,6 +203,124 @@ def test_refusals_are_one_sentence(instruction, part):
     plan = understand(instruction, PLAN)
     assert plan.operations == () and part in plan.refusal
     assert plan.refusal.endswith(".") and plan.instruction == instruction
+
+
+@pytest.mark.parametrize(
+    ("instruction", "meaning"),
+    [
+        ("lose the birds and let a wolf howl near the end", "remove birds; add"),
+        ("birds out, wind in the background", "remove birds; add"),
+        ("finish on a gong", "add"),
+        ("have it rain harder", "gain rain"),
+        ("there ought to be a siren around 6 s", "add"),
+        ("a gunshot goes off at 4", "add"),
+        ("let a bell ring at 9 s", "add"),
+    ],
+)
+def test_new_sounds_that_are_never_called_added(instruction, meaning):
+    assert asked(instruction) == meaning
+
+
+@pytest.mark.parametrize(
+    "instruction",
+    [
+        "it isn't a car, it's a train",
+        "train, not car",
+        "swap out the car, put a train there",
+        "car -> train",
+        "the car is wrong, use a train",
+        "instead of the car, a train please",
+        "a train would be better than the car",
+        "remove the car and put a train there instead",
+    ],
+)
+def test_contrasts_replace(instruction):
+    operation = one(instruction)
+    assert (operation.verb, operation.targets) == ("replace", ("car",))
+    assert operation.sound_class == "vehicle/train"
+
+
+@pytest.mark.parametrize(
+    ("instruction", "meaning"),
+    [
+        ("the rain is a bit much, turn it down", "gain rain"),
+        ("the second bark comes too late, pull it forward by 0.3 s", "move dog2"),
+        ("no rain. no birds either", "remove rain birds"),
+        ("the hammer is louder than the rest, take 3 dB off it", "gain hammer"),
+        ("solo the car, so no rain", "solo car"),
+        ("the car, center it", "pan car"),
+        ("hammer: 2 dB down and 0.2 s later", "gain hammer; move hammer"),
+        ("mute the birds, don't delete them", "mute birds"),
+        ("make the last one louder, the last dog i mean", "gain dog2"),
+        ("dog: first bark 0.2 s later, the second one stays", "move dog1"),
+    ],
+)
+def test_what_is_said_twice_is_done_once(instruction, meaning):
+    assert asked(instruction) == meaning
+
+
+@pytest.mark.parametrize(
+    ("instruction", "amount"),
+    [
+        ("hammer up 4", 4),
+        ("rain: -6", -6),
+        ("car slower, factor 0.8", 0.8),
+        ("car at quarter speed", 0.25),
+        ("the car three quarters of a second later", 0.75),
+        ("delay the car by 0.4", 0.4),
+        ("car x2 farther away", 2),
+    ],
+)
+def test_amounts_without_their_unit(instruction, amount):
+    assert one(instruction).amount == pytest.approx(amount)
+
+
+def test_spans_without_a_unit_and_in_the_remark_before():
+    redone = one("7.8 to 8.2 again from scratch")
+    assert (redone.verb, redone.start, redone.end) == ("inpaint", 7.8, 8.2)
+    beside = one("from 2.2 to 2.9 it is a mess. new sound there please")
+    assert (beside.verb, beside.start, beside.end) == ("inpaint", 2.2, 2.9)
+
+
+def test_the_best_named_sound_is_meant():
+    plan = Plan(
+        seconds=8,
+        events=(
+            Event(
+                id="car", source="a car", sound="a car drives off", sound_class="vehicle/car", start=1, end=4
+            ),
+            Event(
+                id="horn",
+                source="a horn",
+                sound="a car horn honks",
+                sound_class="vehicle/horn",
+                start=5,
+                end=6,
+            ),
+        ),
+        ambience=(Ambience(id="street", sound="cars pass on a street", sound_class="ambience/traffic"),),
+    )
+    assert understand("pan the car left", plan).operations[0].targets == ("car",)
+    assert understand("mute the cars", plan).operations[0].targets == ("car", "street")
+
+
+def test_it_is_the_only_sound():
+    plan = Plan(seconds=4, ambience=(Ambience(id="rain", sound="rain falls", sound_class="weather/rain"),))
+    assert understand("make it louder", plan).operations[0].targets == ("rain",)
+
+
+@pytest.mark.parametrize(
+    ("instruction", "sure"),
+    [
+        ("make the dogs louder", True),
+        ("remove the elephant", True),
+        ("make it better", False),
+        ("flurble the dog", False),
+        ("make the dogs louder and flurble them", False),
+    ],
+)
+def test_it_tells_whether_it_is_sure(instruction, sure):
+    assert understand_sure(instruction, PLAN)[1] is sure
 
 
 def test_what_could_not_be_done_is_said_beside_what_is():

@@ -95,7 +95,7 @@ def tiny(**fields):
 
 
 def pocket(network=None):
-    return PocketReasoner(network or tiny(), Words(), VECTORS)
+    return PocketReasoner(network or tiny(), Words(), VECTORS, sure=0.0)
 
 
 def walk(task, s, rng):
@@ -294,6 +294,14 @@ def test_untrained_it_still_gives_a_plan_with_all_four_aspects_and_its_origin():
     assert pocket().plan(dog(), "a dog barks", avoid=["wind"]) == plan
 
 
+def test_where_it_is_not_sure_the_rules_answer():
+    doubtful = PocketReasoner(tiny(), Words(), VECTORS)  # untrained: nothing is sure
+    assert doubtful.plan(dog(), "a dog barks") == doubtful.rules.plan(dog(), "a dog barks")
+    region = Region(x0=0.1, y0=0.1, x1=0.6, y1=0.9)
+    found = doubtful.plan_object(dog(), region, barking())
+    assert found.reasoner == "rules" and found == doubtful.rules.plan_object(dog(), region, barking())
+
+
 def test_the_caption_and_the_picture_matter():
     network, reader = tiny(), Reader(Words())
 
@@ -338,9 +346,13 @@ def test_long_clips_are_thought_of_in_windows_that_end_at_cuts():
 
 def test_edits_come_back_checked_and_other_languages_are_refused():
     reasoner, plan = pocket(), barking()
-    edit = reasoner.edit("make the dog louder", plan)
-    assert edit.instruction == "make the dog louder" and edit.origin.model.startswith("pocket-")
+    assert reasoner.edit("make the dog louder", plan) == reasoner.rules.edit("make the dog louder", plan)
+    unclear = "ok so uh. yeah. the thing. do it"
+    edit = reasoner.edit(unclear, plan)
+    assert edit.instruction == unclear and edit.origin.model.startswith("pocket-")
     assert bool(edit.operations) != bool(edit.refusal)
+    careful = PocketReasoner(tiny(), Words(), VECTORS)
+    assert careful.edit(unclear, plan).refusal.startswith("It is not clear")
     for foreign in (
         "mach den Hund lauter und das Auto leiser",
         "让狗叫得更大声",

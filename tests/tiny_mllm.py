@@ -50,7 +50,6 @@ _TEXT = {
     "bos_token_id": None,
     "eos_token_id": 2,
 }
-_ROPE = {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": [2, 1, 1]}
 
 
 def tokenizer() -> transformers.PreTrainedTokenizerFast:
@@ -72,11 +71,13 @@ def tokenizer() -> transformers.PreTrainedTokenizerFast:
     )
 
 
-def write(folder: Path, family: str, seed: int = 0) -> Path:
-    """A folder as `save_pretrained` makes it, without a video processor."""
+def write(folder: Path, family: str, seed: int = 0, width: int = 16, layers: int = 1) -> Path:
+    """A folder as `save_pretrained` makes it, without a video processor. `width` and `layers`: of Qwens' text."""
     words = tokenizer()
     words.chat_template = _TEMPLATE.replace("PICTURE", _PICTURE[family])
-    model = _model(family, len(words), dict(zip(SPECIAL, range(len(SPECIAL)), strict=True)), seed)
+    model = _model(
+        family, len(words), dict(zip(SPECIAL, range(len(SPECIAL)), strict=True)), seed, width, layers
+    )
     model.save_pretrained(folder)
     words.save_pretrained(folder)
     preprocessor, processor = _processors(family)
@@ -85,8 +86,9 @@ def write(folder: Path, family: str, seed: int = 0) -> Path:
     return folder
 
 
-def _model(family: str, words: int, ids: dict[str, int], seed: int) -> Any:
+def _model(family: str, words: int, ids: dict[str, int], seed: int, width: int, layers: int) -> Any:
     torch.manual_seed(seed)
+    large = width**-0.5  # .02 is for wide models: narrow ones would hardly attend to anything
     qwen = {
         "image_token_id": ids["<|image_pad|>"],
         "video_token_id": ids["<|video_pad|>"],
@@ -94,16 +96,22 @@ def _model(family: str, words: int, ids: dict[str, int], seed: int) -> Any:
         "vision_end_token_id": ids["<|vision_end|>"],
     }
     text = _TEXT | {"vocab_size": words}
+    if family.startswith("qwen"):
+        text |= {"hidden_size": width, "intermediate_size": 2 * width, "num_hidden_layers": layers}
+        text |= {"initializer_range": large}
+        section = [width // 8, width // 16, width // 16]
+        rope = {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": section}
     if family == "qwen3_vl":
         vision = {
             "depth": 1,
             "hidden_size": 16,
             "intermediate_size": 32,
             "num_heads": 2,
-            "out_hidden_size": 16,
+            "out_hidden_size": width,
+            "initializer_range": 0.25,
         }
         vision |= {"num_position_embeddings": 64, "deepstack_visual_indexes": [0]}
-        text |= {"head_dim": 8, "rope_parameters": _ROPE | {"mrope_interleaved": True}}
+        text |= {"head_dim": width // 2, "rope_parameters": rope | {"mrope_interleaved": True}}
         config: Any = transformers.Qwen3VLConfig(text_config=text, vision_config=vision, **qwen)
         return transformers.Qwen3VLForConditionalGeneration(config)
     if family == "qwen2_5_vl":
@@ -112,10 +120,11 @@ def _model(family: str, words: int, ids: dict[str, int], seed: int) -> Any:
             "hidden_size": 16,
             "intermediate_size": 32,
             "num_heads": 2,
-            "out_hidden_size": 16,
+            "out_hidden_size": width,
+            "initializer_range": 0.25,
         }
         vision |= {"fullatt_block_indexes": [0]}
-        text |= {"rope_parameters": _ROPE}
+        text |= {"rope_parameters": rope}
         config = transformers.Qwen2_5_VLConfig(text_config=text, vision_config=vision, **qwen)
         return transformers.Qwen2_5_VLForConditionalGeneration(config)
     vision = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}

@@ -63,10 +63,11 @@ class Reasound:
         that is fast. Pocket runs in float32 on the CPU. `reasoner`: rules, pocket, mllm:FOLDER_OR_HUB_NAME or
         remote:MODEL@URL; `fallback`: who answers when a large one cannot. UserError for what this machine has not.
         """
-        from reasound.reasoning.choose import open_reasoner
+        from reasound.reasoning.choose import EMBEDDED, open_reasoner
 
+        self.reasoner_name = reasoner
         self.reasoner: Reasoner | None = None
-        if reasoner != "rules":  # a wrong name is said before anything is watched
+        if reasoner not in EMBEDDED:  # a wrong name is said before anything is watched
             self.reasoner = open_reasoner(reasoner, self.text if fallback else None, fallback=fallback)
         self.notes: tuple[str, ...] = ()
         self.model = str(model)
@@ -132,9 +133,9 @@ class Reasound:
         themselves; `told` gets the text as it is written. What had to be mended in an answer is in `notes`."""
         report("reasoning", 0.0)
         if self.reasoner is None:
-            from reasound.reasoning.rules import RulesReasoner
+            from reasound.reasoning.choose import open_reasoner
 
-            self.reasoner = RulesReasoner(self.text)
+            self.reasoner = open_reasoner(self.reasoner_name, self.text)
         plan = self.reasoner.plan(features, caption=caption, avoid=avoid, clip=clip, progress=told)
         self.notes = tuple(self.reasoner.notes)
         report("reasoning", 1.0)

@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from reasound.edit_plan import EditPlan
 from reasound.errors import UserError
 from reasound.plan import Plan
 
@@ -118,6 +119,10 @@ class Take:
     settings: Settings
     parent: str | None = None
     """Id of the take that this one was edited from."""
+    what: str = ""
+    """What was done to the parent, in words."""
+    edit: EditPlan | None = None
+    """The instruction that was followed, and what it was understood to ask for."""
 
     @property
     def id(self) -> str:
@@ -140,6 +145,8 @@ class Take:
             "layers": json.loads(json.dumps(layers)),
             "plan": hashlib.sha256(self.plan.to_json().encode()).hexdigest(),
             "parent": self.parent,
+            "what": self.what,
+            "edit": None if self.edit is None else self.edit.to_dict(),
         }
 
     def save(self, output: Output, clip: Clip, force: bool = False) -> None:
@@ -186,6 +193,8 @@ class Take:
                 mix=Mix(**mix),
                 settings=Settings(**_tuples(record["settings"], "avoid")),
                 parent=record["parent"],
+                what=record.get("what", ""),
+                edit=EditPlan.model_validate(record["edit"]) if record.get("edit") else None,
             )
         except OSError as error:
             reason = (error.strerror or str(error)).lower()

@@ -26,6 +26,7 @@ POCKET_LICENCES = {
     "codec": "CC-BY-SA-4.0",
     "dit": "CC-BY-SA-4.0",
     "dit-few": "CC-BY-SA-4.0",
+    "reasoner": "CC-BY-SA-4.0",
     "yamnet": "Apache-2.0",
 }
 SOUNDS_LICENCE = "CC-BY-SA-4.0 as a whole, each recording's own in ATTRIBUTION.md"

@@ -39,7 +39,8 @@ class Mastered:
 
 def stem(layer: Layer) -> Audio:
     """A layer's sound after its own gain and pan."""
-    return pan_stereo(layer.audio, layer.pan) * np.float32(10 ** (layer.gain / 20))
+    audio = pan_stereo(layer.audio, layer.pan) if layer.pan else layer.audio
+    return audio * np.float32(10 ** (layer.gain / 20)) if layer.gain else audio
 
 
 def stems(layers: Sequence[Layer]) -> list[Audio]:

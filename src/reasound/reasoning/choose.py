@@ -10,6 +10,8 @@ from reasound.reasoning.caption import Encoder
 from reasound.reasoning.reasoner import Reasoner
 from reasound.reasoning.rules import RulesReasoner
 
+EMBEDDED = ("rules", "pocket")
+"""Those that are always here."""
 NAMES = "rules, pocket, mllm:FOLDER_OR_HUB_NAME or remote:MODEL@URL"
 _REMOTE = re.compile(r"(?P<model>[^@\s]\S*)@(?P<url>https?://\S+)", re.IGNORECASE)
 

@@ -56,8 +56,7 @@ class LargeReasoner:
         """See `Reasoner.plan`. Without the clip the model has only our evidence to go by."""
 
         def answer() -> Plan:
-            shown = self._frames(clip, features.shots)
-            prompt = prompts.plan(features, caption, avoid, shown)
+            prompt = self.plan_prompt(features, caption, avoid, clip)
             return self._answer(prompt, lambda text: read_plan(text, features.seconds, avoid), progress)
 
         return self._or_fallback(
@@ -77,10 +76,7 @@ class LargeReasoner:
         """See `Reasoner.plan_object`."""
 
         def answer() -> Plan:
-            shown: Sequence[Frame] = ()
-            if clip is not None:
-                shown = of_region(clip, features.shots, region, self.picture_tokens(), self.budget)
-            prompt = prompts.plan_object(features, region, existing, caption, shown)
+            prompt = self.object_prompt(features, region, existing, caption, clip)
             return self._answer(
                 prompt, lambda text: read_object(text, features.seconds, existing, region), progress
             )
@@ -106,14 +102,37 @@ class LargeReasoner:
             raise UserError("the instruction is empty; say what should change")
 
         def answer() -> EditPlan:
-            shots = features.shots if features else (Shot(0.0, existing.seconds),)
-            prompt = prompts.edit(instruction, existing, self._frames(clip, shots, _EDIT_PICTURES))
+            prompt = self.edit_prompt(instruction, existing, features, clip)
             return self._answer(prompt, lambda text: read_edit(text, instruction, existing), progress)
 
         return self._or_fallback(
             answer,
             lambda other: other.edit(instruction, existing, features=features, clip=clip, progress=progress),
         )
+
+    # What is asked, in the same words and pictures where a model answers and where it learns to (`training.finetune`)
+
+    def plan_prompt(
+        self, features: Features, caption: str, avoid: Sequence[str], clip: Clip | None
+    ) -> Prompt:
+        """The question of `plan`."""
+        return prompts.plan(features, caption, avoid, self._frames(clip, features.shots))
+
+    def object_prompt(
+        self, features: Features, region: Region, existing: Plan, caption: str, clip: Clip | None
+    ) -> Prompt:
+        """The question of `plan_object`."""
+        shown: Sequence[Frame] = ()
+        if clip is not None:
+            shown = of_region(clip, features.shots, region, self.picture_tokens(), self.budget)
+        return prompts.plan_object(features, region, existing, caption, shown)
+
+    def edit_prompt(
+        self, instruction: str, existing: Plan, features: Features | None, clip: Clip | None
+    ) -> Prompt:
+        """The question of `edit`."""
+        shots = features.shots if features else (Shot(0.0, existing.seconds),)
+        return prompts.edit(instruction, existing, self._frames(clip, shots, _EDIT_PICTURES))
 
     def _frames(self, clip: Clip | None, shots: Sequence[Shot], most: int | None = None) -> Sequence[Frame]:
         if clip is None:

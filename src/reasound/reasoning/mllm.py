@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import importlib.util
 import inspect
+import json
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,8 @@ from reasound.reasoning.reasoner import Progress, Reasoner
 
 ANSWER = 4096
 """Tokens of an answer, at most."""
+ADAPTER = "adapter_config.json"
+"""What tells that a folder holds a LoRA adapter, not a model."""
 _WEIGHTS = ("*.safetensors", "*.bin")
 _UNSPLIT = {"do_image_splitting": False}
 """SmolVLM cuts a large picture into many, each with its own tokens; a few of the whole tell more of a video."""
@@ -38,12 +42,15 @@ class Mllm(LargeReasoner):
         budget: int = BUDGET,
         *,
         device: str = "auto",
+        dtype: str = "auto",
         download: bool = False,
     ) -> None:
-        """`device`: "cpu", "cuda", "mps" or "auto". `download`: the user allowed to get a hub name that is not here."""
+        """`device`: "cpu", "cuda", "mps" or "auto". `dtype`: "float32" or "bfloat16"; "auto" is what the file has, in 4
+        bits where that can be had. `download`: the user allowed to get a hub name that is not here.
+        """
         super().__init__(f"mllm:{where}", where, fallback, budget)
         self.where, self.download = where, download
-        self.device = device
+        self.device, self.dtype = device, dtype
         self.options: dict[str, Any] = {"max_new_tokens": ANSWER, "do_sample": False}
         """What `generate` is told beside the prompt."""
         self._loaded: tuple[Any, Any] | None = None
@@ -55,10 +62,9 @@ class Mllm(LargeReasoner):
         model, processor = self.load()
         inputs = self.inputs(prompt, turns).to(model.device)
         length = inputs["input_ids"].shape[1]
-        room = getattr(model.config.get_text_config(), "max_position_embeddings", None)
-        if room is not None and length >= room:
+        if self.room is not None and length >= self.room:
             raise UserError(
-                f"the question takes {length} tokens, but {self.where} reads only {room}; choose another model"
+                f"the question takes {length} tokens, but {self.where} reads only {self.room}; choose another model"
             )
         streamer = _streamer(processor.tokenizer, progress) if progress else None
         with torch.inference_mode():
@@ -97,6 +103,25 @@ class Mllm(LargeReasoner):
             **(options if pictures else {}),
         )
 
+    def answer_ids(self, answer: str) -> list[int]:
+        """Tokens of an answer and of what ends it, as the model would write them after `inputs`."""
+        _, processor = self.load()
+        said = [_said("user", "?")]
+        asked = processor.apply_chat_template(said, add_generation_prompt=True)
+        whole = processor.apply_chat_template([*said, _said("assistant", answer)])
+        begun = asked + answer
+        ending = whole.removeprefix(begun).rstrip() if whole.startswith(begun) else ""
+        words = processor.tokenizer
+        ids: list[int] = words(answer + (ending or words.eos_token), add_special_tokens=False)["input_ids"]
+        return ids
+
+    @property
+    def room(self) -> int | None:
+        """How many tokens the model reads, where it says so."""
+        model, _ = self.load()
+        room: int | None = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+        return room
+
     def load(self) -> tuple[Any, Any]:
         """(model, processor), loaded once. UserError where there are no weights, or none that transformers reads."""
         if self._loaded is None:
@@ -113,15 +138,21 @@ class Mllm(LargeReasoner):
         import transformers
         from safetensors import SafetensorError
 
-        folder = self._folder()
+        adapter = folder_of(self.where, self.download)
+        folder = self.base()
         logging = transformers.utils.logging
         bars = logging.is_progress_bar_enabled()
         logging.disable_progress_bar()  # our own progress is shown
+        placed = _placed(self.device) if self.dtype == "auto" else {}
         try:
             processor = processor_of(folder)
             model: Any = transformers.AutoModelForImageTextToText.from_pretrained(
-                folder, local_files_only=True, dtype="auto", **_placed(self.device)
+                folder, local_files_only=True, dtype=self.dtype, **placed
             )
+            if adapter != folder:
+                model = _adapted(model, adapter)
+        except UserError:
+            raise
         except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
             what = " ".join(str(error).split())[:160] or type(error).__name__
             raise UserError(
@@ -134,32 +165,62 @@ class Mllm(LargeReasoner):
             model = model.to(_device(self.device))
         return model.eval(), processor
 
-    def _folder(self) -> Path:
-        """Where the files are. Nothing is downloaded unless the user allowed it."""
-        folder = Path(self.where).expanduser()
-        if not folder.is_dir():
-            folder = self._cached()
+    def base(self) -> Path:
+        """The folder with the whole model: for a LoRA adapter, of the model that it was learned on."""
+        folder = folder_of(self.where, self.download)
+        if (folder / ADAPTER).is_file():
+            folder = self._base_of(folder)
         if not (folder / "config.json").is_file():
             raise UserError(f"{self.where} is not a model folder: it has no config.json")
         if not any(path.stat().st_size for pattern in _WEIGHTS for path in folder.glob(pattern)):
             raise UserError(f"{self.where} has no weights: there is no .safetensors file in it")
         return folder
 
-    def _cached(self) -> Path:
-        import huggingface_hub
-        from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
-
-        if self.where.startswith((".", "/", "~")):
-            raise UserError(f"there is no folder {self.where}")
+    def _base_of(self, adapter: Path) -> Path:
         try:
-            return Path(huggingface_hub.snapshot_download(self.where, local_files_only=not self.download))
-        except HFValidationError as error:
-            raise UserError(f"there is no folder {self.where}, and no model is named so") from error
-        except (LocalEntryNotFoundError, OSError) as error:
-            raise UserError(
-                f"{self.where} is not on this machine, and nothing is downloaded unasked; get it with:  "
-                f"hf download {self.where}"
-            ) from error
+            name = str(json.loads((adapter / ADAPTER).read_text("utf-8"))["base_model_name_or_path"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise UserError(f"{adapter / ADAPTER} does not name the model that it adapts") from error
+        try:
+            return folder_of(name, self.download)
+        except UserError as error:
+            raise UserError(f"{self.where} adapts another model: {error}") from error
+
+
+def folder_of(where: str, download: bool = False) -> Path:
+    """Where the files of a folder or a hub name are. Nothing is downloaded unless the user allowed it."""
+    folder = Path(where).expanduser()
+    return folder if folder.is_dir() else _cached(where, download)
+
+
+def _cached(where: str, download: bool) -> Path:
+    import huggingface_hub
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+
+    if where.startswith((".", "/", "~")):
+        raise UserError(f"there is no folder {where}")
+    try:
+        return Path(huggingface_hub.snapshot_download(where, local_files_only=not download))
+    except HFValidationError as error:
+        raise UserError(f"there is no folder {where}, and no model is named so") from error
+    except (LocalEntryNotFoundError, OSError) as error:
+        raise UserError(
+            f"{where} is not on this machine, and nothing is downloaded unasked; get it with:  hf download {where}"
+        ) from error
+
+
+def _adapted(model: Any, folder: Path) -> Any:
+    """With a LoRA adapter, which stays apart: in bfloat16, or in 4 bits, a sum would lose some of it."""
+    try:
+        import peft
+    except ImportError as error:
+        raise UserError(
+            f"{folder} is a LoRA adapter, which needs a package that is not here ({error.name}); install it with:  "
+            "pip install 'reasound[train]'"
+        ) from error
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # peft's own, of names that transformers has changed
+        return peft.PeftModel.from_pretrained(model, str(folder))
 
 
 def processor_of(folder: Path) -> Any:

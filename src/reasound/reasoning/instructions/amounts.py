@@ -65,6 +65,12 @@ def number(text: str, unit: str) -> float | None:
     return float(found[1]) if found else None
 
 
+def bare(text: str) -> float | None:
+    """A number without a unit: "slow it down, 0.8"."""
+    found = re.search(rf"(?<![@\w.]){N}(?![\d.]| ?(?:seconds|percent|db|meters|times)\b)", text)
+    return float(found[1]) if found else None
+
+
 def factor(text: str) -> float | None:
     """ "twice", "3 times", "half", "by 50 percent": how many times as much the words say, or None."""
     if m := re.search(rf"\b{N} times\b", text):

@@ -8,14 +8,15 @@ from collections.abc import Callable
 
 from reasound.edit_plan import Operation, Verb
 from reasound.reasoning.instructions import amounts, sounds
-from reasound.reasoning.instructions.amounts import degree, factor, number, percent
+from reasound.reasoning.instructions.amounts import bare, degree, factor, number, percent
 from reasound.reasoning.instructions.newsound import add, inpaint, replace
 from reasound.reasoning.instructions.refusals import SHORTER
 from reasound.reasoning.instructions.request import Refused, Request, without_times
-from reasound.reasoning.instructions.targets import Absent, Meant, find
-from reasound.reasoning.instructions.verbs import room_of, style_of
+from reasound.reasoning.instructions.targets import FILLER, Absent, Meant, find
+from reasound.reasoning.instructions.verbs import ROOM_WORDS, room_of, style_of
 from reasound.reasoning.instructions.words import pattern
 
+COMPARATIVE = re.compile(r"\b(more [a-z]+|[a-z]{2,}er)\b(?= *$| please| and )")
 HARD = pattern("hard")
 DIRECTION = pattern("direction")
 
@@ -93,8 +94,9 @@ def _pan(r: Request) -> list[Operation] | None:
     else:
         sign, rest, around = 1.0, text, text
     share = number(text, "percent")
+    if re.search(r"\btoo far (?:to the )?(?:left|right)\b", text):
+        sign, share = 0.0, None
     if value and not found:
-        assert value
         amount = float(value[2]) * (-1 if value[1] else 1)
     elif share is not None:
         amount = sign * share / 100
@@ -117,6 +119,8 @@ def _move(r: Request) -> list[Operation] | None:
     by_id = {e.id: e for e in r.context.plan.events}
     first = next((by_id[i] for i in r.targets.ids if i in by_id), None)
     seconds = number(text, "seconds")
+    if seconds is None and r.moment is None:
+        seconds = bare(text)
     if r.cue.kind == "move@" or (seconds is None and r.moment is not None and not r.targets.by_time):
         if first is None:
             return None
@@ -154,7 +158,7 @@ def _reverb(r: Request) -> list[Operation] | None:
         name = r.names
     else:
         name = pattern("around_room").sub(" ", r.names)
-    for words in (room,) if room else ():
+    for words in ROOM_WORDS.get(room, ()):
         name = re.sub(rf"\b{words}\b", " ", name)
     dry = pattern("no_reverb").search(text)
     less = pattern("less_reverb").search(text)
@@ -184,6 +188,9 @@ def _style(r: Request) -> list[Operation] | None:
             else "higher-pitched"
         )
     name = r.names
+    if not style and (more := COMPARATIVE.search(text)) and _is_quality(more[1], r):
+        style = more[1]
+        name = re.sub(rf"\b{style}\b", " ", name)
     if not style:
         free = pattern("free_style").search(text)
         if not free:
@@ -200,6 +207,11 @@ def _style(r: Request) -> list[Operation] | None:
     except Absent:
         return None if r.cue.score < 3 else _again(r, known, style)
     return [r.made("style", style=style)]
+
+
+def _is_quality(word: str, r: Request) -> bool:
+    """ "Cuter" is one, "hammer" is not."""
+    return not (set(word.split()) & r.context.words) and not sounds.kind(word) and word not in FILLER
 
 
 def _again(r: Request, words: str, style: str) -> list[Operation]:
@@ -219,6 +231,8 @@ def _speed(r: Request) -> list[Operation] | None:
         amount = 1 / times if slower and times > 1 else times
     elif share is not None:
         amount = 1 - share if slower else 1 + share
+    elif (said := bare(text)) is not None and 0 < said < 10:
+        amount = said
     else:
         steps = amounts.SPEED[degree(re.sub(r"\btoo \w+", " ", text))]
         amount = 1 / steps if slower else steps
@@ -228,7 +242,7 @@ def _speed(r: Request) -> list[Operation] | None:
 
 def _extend(r: Request) -> list[Operation] | None:
     text = without_times(r.text)
-    seconds = number(text, "seconds") or r.length
+    seconds = number(text, "seconds") or r.length or bare(text)
     before = r.edge == "opening" or bool(LEAD_IN.search(text))
     words = pattern("beside_length").sub(" ", r.names)
     try:
@@ -289,7 +303,7 @@ def _remove(r: Request) -> list[Operation] | None:
     text = without_times(r.text)
     if re.search(r"\b(?:video|picture|image|file)$", r.names) and not sounds.names(r.names):
         return None
-    if (number(text, "db") is not None or number(text, "percent") is not None) and r.cue.score < 3:
+    if number(text, "db") is not None or number(text, "percent") is not None:
         return None
     if not r.aim(whole=False):
         return None

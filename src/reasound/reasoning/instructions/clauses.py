@@ -37,7 +37,9 @@ class Clause:
 
 def clauses(text: str) -> list[Clause]:
     """The requests of an instruction (normal, with times as placeholders), in order."""
+    text = PURPOSE.sub(" ", text)
     text = re.sub(r"\bnothing (?:else )?(?:but|except|other than)\b", "only", text)
+    text = re.sub(r"\b(?:keep )?nothing audible (?:but|except)\b", "hear only", text)
     text = EXCEPT.sub(r"\1\2 except", text)
     parts: list[
         tuple[str, bool, str]
@@ -79,8 +81,32 @@ KNOWN = "the|that|this|it|its|to be|to hear the|you|more|less|no|only|just|all|b
 """Words after which a sound is one that is there already."""
 BARE = 2.3
 """Score below which a sound is only added when it has a class and no "the": "I would like to hear church bells"."""
-BARE_SOUND = re.compile(r"^(?:maybe|perhaps|also|now|then|with)? ?(?:a|an|some|another) ")
+BARE_SOUND = pattern("bare_sound")
+PICTURE = pattern("picture")
+NEGATED = pattern("negated")
+COMPARED = pattern("compared")
+PURPOSE = pattern("purpose")
+WEAK_TOO = 2.0
+TOO = re.compile(r"\b(?:too|as well|also|either)$")
+TOPIC_SCORE = 1.5
+"""Least score of a cue before a colon: "dog on the left: louder" asks for one thing."""
 REPLACE_BY = pattern("replace_by")
+
+
+def is_bare_sound(words: str) -> bool:
+    """ "A doorbell", "thunder at the end": a sound with an article or a time and no word of a change."""
+    if re.search(
+        r"\b(?:the|that|this|those|these|it|them|both|db)\b", words.replace("in the background", "")
+    ):
+        return False
+    if re.search(
+        r"\bor (?:so|something)\b|^(?:first|second|third|fourth|last|final) |^(?:there|it|he|she|they|we|i|you) ",
+        words,
+    ):
+        return False
+    words = words.replace("in the background", "@s0")
+    timed = re.search(r"@[mnse]", words) and "@l" not in words
+    return bool((BARE_SOUND.match(words) or timed) and sounds.kind(re.sub(r"@[a-z]\d+", " ", words)))
 
 
 def _joined(parts: list[tuple[str, bool, str]]) -> Iterator[Clause]:
@@ -88,25 +114,43 @@ def _joined(parts: list[tuple[str, bool, str]]) -> Iterator[Clause]:
     waiting = ""
     made: list[Clause] = []
     for number, (words, begins, joint) in enumerate(parts):
-        if NO_CHANGE.search(words):
+        if NO_CHANGE.search(words) or COMPARED.search(words):
             made.append(Clause(words, None, True))
             continue
         if begins and waiting:
             made.append(Clause(waiting, None, True))
             waiting = ""
-        negated = re.match(r"not (?:the|that|this|those|on|for)\b", words)
+        negated = NEGATED.match(words)
         if negated and made and not begins:
             made.append(Clause(words, None, True))
             continue
-        text = f"{waiting} {'and' if joint != ',' else ','} {words}" if waiting else words
+        text = f"{waiting} {',' if joint in ',:' else 'and'} {words}" if waiting else words
         cue = strongest(text)
+        is_topic = number + 1 < len(parts) and parts[number + 1][2] == ":"
+        if is_topic and cue is not None and cue.score < TOPIC_SCORE:
+            cue = None
+        if (
+            joint != ""
+            and cue is not None
+            and cue.score < WEAK_TOO
+            and cue.kind != "pan"
+            and TOO.search(words)
+        ):
+            cue = None  # "remove both lasers and the alien too"
+        if waiting and joint == ":" and OPENS.match(words):
+            made.append(Clause(waiting, None, True))
+            waiting, text, cue = "", words, strongest(words)
         before = made[-1] if made and not made[-1].is_remark and not begins else None
-        if cue is not None and before is not None and not waiting and before.cue is not None:
+        separate = OPENS.match(words) and cue is not None and cue.score >= WHOLE_CUE
+        if cue is not None and before is not None and not waiting and before.cue is not None and not separate:
             together = strongest(f"{before.text} and {words}")
             if together and together.score > max(before.cue.score, cue.score) + MERGE:
                 before.text, before.cue = f"{before.text} and {words}", together
                 continue
-        if cue is None and before is None and BARE_SOUND.match(text) and sounds.kind(text):
+        if cue is None and not is_topic and is_bare_sound(words):
+            if waiting:
+                made.append(Clause(waiting, None, True))
+                waiting, text = "", words
             cue = Cue("add", BARE, text, "")  # "maybe a doorbell at 2 seconds?"
         if cue is not None:
             made.append(Clause(text, cue))
@@ -114,13 +158,15 @@ def _joined(parts: list[tuple[str, bool, str]]) -> Iterator[Clause]:
             continue
         names_something = any(w not in FILLER for w in re.findall(r"[a-z-]+", words)) or "@" in words
         names_something = names_something or bool(
-            re.search(r"\b(?:it|them|one|ones|both|db|percent|left|right)\b", words)
+            re.search(
+                r"\b(?:it|them|one|ones|both|db|percent|times|half|twice|double|triple|left|right)\b", words
+            )
         )
         last = number + 1 == len(parts) or parts[number + 1][1]
         opens = OPENS.match(words) and not last
         if before is not None and not waiting and not opens and (names_something or last):
-            if names_something:
-                before.text = f"{before.text} {'and' if joint != ',' else ','} {words}"
+            if names_something and not PICTURE.search(words):
+                before.text = f"{before.text} {',' if joint in ',:' else 'and'} {words}"
                 before.cue = strongest(before.text) or before.cue
         elif last and not names_something:
             continue

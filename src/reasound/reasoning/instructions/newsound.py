@@ -30,11 +30,17 @@ def add(r: Request) -> list[Operation] | None:
     if r.length is not None:
         start = start or 0.0
         end = min(start + r.length, r.seconds)
-    if re.search(r"\b(?:do not|never)\b", text):
+    if re.search(r"\b(?:do not|never)\b|\d db\b", text):
         return None
     words = _after_cue(text, r.cue)
     said = sounds.caption(words)
-    if not said or not sounds.names(said):
+    if not sounds.names(said):  # "someone laughs at 5 s, put that in"
+        said = words = sounds.caption(text[: text.find(r.cue.said.split()[0])]) if r.cue.said else ""
+    if not sounds.names(said) or re.search(r"\d seconds (?:of|more)\b|\blead-in\b|\bpre-?roll\b", text):
+        return None
+    if re.match(r" *(?:to (?!hear|have|add|be)|(?:to hear )?how|what|why|if|people to)\b", words):
+        return None
+    if re.match(r" *(?:me |us |in )?(?:the|that|this|those|these)\b", words) and _is_there(said, r):
         return None
     if r.cue.score < BARE and (
         re.match(r" *(?:the|that|this|it|its|to be|more|less|no|my)\b", words) or not sounds.kind(said)
@@ -48,11 +54,19 @@ def add(r: Request) -> list[Operation] | None:
     return operations
 
 
+def _is_there(name: str, r: Request) -> bool:
+    """ "Put the dog in the background" adds no dog where there is one."""
+    try:
+        return bool(find(name, r.context).ids)
+    except Absent:
+        return False
+
+
 def _after_cue(text: str, cue: Cue) -> str:
     """What follows the first word of the cue, without its other words; articles stay with the sound."""
     articles = {"a", "an", "some", "another", "more", "the", "of", "sound", "sounds"}
-    if weather := re.search(r"\b(?:let|make) it (rain|snow|thunder|storm)\b", text):
-        return weather[1]
+    if weather := re.search(r"\b(?:let|make|have) it (rain|snow|thunder|storm|hail|drizzle|pour)\b", text):
+        return "rain" if weather[1] == "pour" else weather[1]
     left = text
     for word in cue.said.split():
         if word in articles or word.isdigit() or word.startswith("@"):

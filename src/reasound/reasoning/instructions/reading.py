@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass, field
 
 from pydantic import ValidationError
 
@@ -12,14 +13,16 @@ from reasound.plan import Plan
 from reasound.reasoning.caption import Encoder
 from reasound.reasoning.instructions import refusals, sounds
 from reasound.reasoning.instructions.building import build
-from reasound.reasoning.instructions.clauses import Clause, clauses
+from reasound.reasoning.instructions.clauses import BARE, BARE_SOUND, Clause, clauses, is_bare_sound
+from reasound.reasoning.instructions.contrast import spelled_out
+from reasound.reasoning.instructions.joining import join
 from reasound.reasoning.instructions.language import is_english
 from reasound.reasoning.instructions.reasons import reason
-from reasound.reasoning.instructions.request import Refused, Request
-from reasound.reasoning.instructions.targets import Absent, Context, Sounding, find
+from reasound.reasoning.instructions.request import Refused, Request, without_times
+from reasound.reasoning.instructions.targets import PRONOUN, Absent, Context, Sounding, find
 from reasound.reasoning.instructions.times import When, take_times
-from reasound.reasoning.instructions.verbs import cues
-from reasound.reasoning.instructions.words import normal, pattern
+from reasound.reasoning.instructions.verbs import Cue, cues, style_of
+from reasound.reasoning.instructions.words import pattern, plain_words, vocabulary
 from reasound.reasoning.knowledge import sound_classes
 
 REASONER = "rules"
@@ -29,6 +32,16 @@ PICTURE = pattern("picture")
 COLOUR = pattern("colour")
 SHORTEN = re.compile(r"\b(?:shorten|shorter|trim|truncate|cut (?:off )?the (?:first|last) \d|crop)\b")
 NEW = pattern("new")
+COMPLAINT = pattern("complaint")
+COMPARED = pattern("compared")
+ORDER = pattern("opens")
+THERE = re.compile(r"\b(?:there|that (?:second|part|bit|stretch|section|moment)|in it)\b")
+QUESTION = re.compile(r"(?:how|who|when|which|why|where)\b")
+SURE = 1.9
+"""Score from which a request is clear."""
+NO_CHANGE = pattern("no_change")
+REMARK = 2.5
+"""Score below which a request that begins with no order may be a remark on what is named by "it" after it."""
 MODIFIERS = (
     "pan",
     "distance+",
@@ -55,69 +68,123 @@ def understand(instruction: str, plan: Plan, text: Encoder | None = None) -> Edi
     Returns:
         A plan of edits that passes its own `check(plan)`.
     """
+    return understand_sure(instruction, plan, text)[0]
+
+
+def understand_sure(instruction: str, plan: Plan, text: Encoder | None = None) -> tuple[EditPlan, bool]:
+    """As `understand`, and whether the reading is sure: every part is a clear request or a remark on a sound, no word
+    that may matter is unknown, and it is not refused as unclear."""
     if not instruction.strip():
-        return _refused(instruction, refusals.NOTHING)
+        return _refused(instruction, refusals.NOTHING), True
     if not is_english(instruction):
-        return _refused(instruction, refusals.FOREIGN)
+        return _refused(instruction, refusals.FOREIGN), True
     context = Context(plan, text, words=_plan_words(plan))
-    words, times = take_times(normal(instruction, context.words), plan.seconds)
-    if PICTURE.search(words) and not PICTURE.search(" ".join(context.words)):
-        return _refused(instruction, refusals.NOT_SOUND)
+    words, times = take_times(plain_words(instruction, context.words), plan.seconds)
+    words = spelled_out(words, context)
     if SHORTEN.search(words):
-        return _refused(instruction, refusals.SHORTER)
-    operations: list[Operation] = []
-    problems: list[str] = []
-    complaint = False
+        return _refused(instruction, refusals.SHORTER), True
+    reading = _Reading(context, times)
     for clause in clauses(words):
-        if clause.is_remark:
-            _mention(clause, context, operations)
-            continue
-        try:
-            done = _request(clause, times, context)
-        except Absent as absent:
-            problems.append(refusals.not_there(str(absent)))
-            continue
-        except Refused as refused:
-            problems.append(str(refused))
-            continue
-        except ValidationError:
-            problems.append(refusals.UNCLEAR)
-            continue
-        for operation in done:
-            if complaint and operations and _answers(operations[-1], operation):
-                operations.pop()
-            if operations and _says_again(operations[-1], operation, context):
-                continue
-            if operation not in operations:
-                operations.append(operation)
-        complaint = (
-            bool(done)
-            and re.search(r"\btoo \w+|\bhate\b|\b(?:drown|overpower|can not|barely|hardly)", clause.text)
-            is not None
-        )
+        reading.take(clause)
+    operations, problems = reading.operations, reading.problems
+    if not operations and not problems:
+        operations = _moved(reading.remarked, times, context)
     if not operations:
-        return _refused(instruction, problems[0] if problems else _why(words))
+        if reading.of_picture:
+            return _refused(instruction, refusals.NOT_SOUND), True
+        why = problems[0] if problems else _why(words)
+        return _refused(instruction, why), why not in (refusals.UNCLEAR, refusals.NOTHING)
     explained = [o.model_copy(update={"reason": reason(o, plan)}) for o in operations]
     if problems and problems[0].startswith("There is no"):  # what could not be done is said beside what is
         also = f"{explained[-1].reason[:-1]}; {problems[0][0].lower()}{problems[0][1:]}"
         explained[-1] = explained[-1].model_copy(update={"reason": also})
     made = EditPlan(instruction=instruction, operations=tuple(explained), reasoner=REASONER)
     try:
-        return made.check(plan)
+        return made.check(plan), not (reading.doubtful or problems or _unknown(words, context))
     except UserError as error:
-        return _refused(instruction, f"{str(error)[0].upper()}{str(error)[1:].rstrip('.')}.")
+        return _refused(instruction, f"{str(error)[0].upper()}{str(error)[1:].rstrip('.')}."), True
 
 
-def _answers(complaint: Operation, command: Operation) -> bool:
-    """ "The dog is too loud, lower it by 3 dB" is one change."""
-    same = complaint.verb == "gain" and complaint.targets == command.targets
-    return same and command.verb in ("gain", "mute", "remove")
+@dataclass
+class _Reading:
+    """What the requests that were read so far come to."""
+
+    context: Context
+    times: list[When]
+    operations: list[Operation] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    remarked: list[Clause] = field(default_factory=list)
+    of_picture: bool = False
+    doubtful: bool = False
+    _weak: list[Operation] = field(default_factory=list)
+    """Operations of what may only be a remark."""
+    _complained: bool = False
+    _when: str = ""
+    """The mark of the time that was said last."""
+
+    def take(self, clause: Clause) -> None:
+        """Reads one more request."""
+        if _is_of_picture(clause.text, self.context):
+            self.of_picture = True
+            return
+        if self.of_picture and PRONOUN.search(clause.text) and not self.operations:
+            return  # "the shirts are blue, make them red"
+        if clause.is_remark:
+            meant = _mention(clause, self.context, self.operations)
+            self.doubtful |= not meant and not NO_CHANGE.search(clause.text)
+            self.remarked.append(clause)
+            self._when = _time_of(clause) or self._when
+            return
+        fills = clause.cue is not None and clause.cue.kind == "inpaint"
+        if "@" not in clause.text and (fills or THERE.search(clause.text)):
+            clause.text = (
+                f"{clause.text} {self._when}".strip()
+            )  # "from 2 to 3 it clicks, make new sound there"
+        try:
+            done = _request(clause, self.times, self.context)
+        except Absent as absent:
+            self.problems.append(refusals.not_there(str(absent)))
+        except Refused as refused:
+            self.problems.append(str(refused))
+        except ValidationError:
+            self.problems.append(refusals.UNCLEAR)
+        else:
+            self._done(clause, done)
+
+    def _done(self, clause: Clause, done: list[Operation]) -> None:
+        score = clause.cue.score if clause.cue is not None else 0.0
+        if not done:
+            _mention(clause, self.context, self.operations)
+        self.doubtful |= not done or score < SURE
+        self._when = _time_of(clause) or self._when
+        if self.context.by_pronoun:
+            while self._weak and self.operations and self._weak[-1] == self.operations[-1]:
+                self.operations.pop()  # "the flames flare up, pan those left"
+                self._weak.pop()
+        elif done and score < REMARK and not ORDER.match(clause.text):
+            self._weak += done
+        for operation in done:
+            join(self.operations, operation, clause.text, self._complained, self.context)
+        self._complained = bool(done) and COMPLAINT.search(clause.text) is not None
 
 
-def _says_again(before: Operation, after: Operation, context: Context) -> bool:
-    """ "Keep only the car, drop the rest" is one change."""
-    alone = before.verb in ("extract", "solo") and after.verb in ("remove", "mute")
-    return alone and set(after.targets) == set(context.others(before.targets))
+def _unknown(words: str, context: Context) -> bool:
+    """There are words that neither the plan nor a table knows."""
+    known = context.words | vocabulary()
+    return any(not {word, word.removesuffix("s")} & known for word in sounds.names(words))
+
+
+def _time_of(clause: Clause) -> str:
+    """The mark of a time that a remark says."""
+    return " ".join(re.findall(r"@[nm]\d+", clause.text)[:1])
+
+
+def _is_of_picture(text: str, context: Context) -> bool:
+    """It is about what is seen, not about when a sound comes beside the picture."""
+    return bool(
+        PICTURE.search(pattern("beside_picture").sub(" ", text))
+        and not PICTURE.search(" ".join(context.words))
+    )
 
 
 def _refused(instruction: str, why: str) -> EditPlan:
@@ -144,33 +211,69 @@ def _why(words: str) -> str:
     return refusals.UNCLEAR
 
 
-def _mention(clause: Clause, context: Context, operations: list[Operation]) -> None:
-    """A remark names what "it" is; "not the dog" takes the dog from the request before."""
+def _mention(clause: Clause, context: Context, operations: list[Operation]) -> bool:
+    """A remark names what "it" is; "not the dog" takes the dog from the request before. Whether it names anything."""
     try:
-        meant = find(re.sub(r"^not\b", "", clause.text), context)
+        meant = find(COMPARED.sub("", re.sub(r"^not\b", "", clause.text)), context)
     except Absent:
-        return
+        return False
     if clause.text.startswith("not ") and operations and meant.ids:
         before = operations[-1]
         all_ids = before.targets or tuple(s.id for s in context.all)
         kept = tuple(i for i in all_ids if i not in meant.ids)
         if kept:
             operations[-1] = before.model_copy(update={"targets": kept})
-        return
+        return True
     if meant.ids and not meant.pronoun:
         context.last = meant.ids
         context.named |= set(meant.ids)
+    return bool(meant.ids)
+
+
+def _may_be_new(cue: Cue | None, text: str) -> bool:
+    """ "A gunshot goes off at 4 s" mutes nothing."""
+    weak = cue is not None and (cue.score < REMARK + 0.2 or BARE_SOUND.match(text) is not None)
+    return weak and is_bare_sound(text)
+
+
+def _moved(remarked: list[Clause], times: list[When], context: Context) -> list[Operation]:
+    """ "First bark at 2 s" and nothing else says where it is to go."""
+    if len(remarked) != 1 or not re.fullmatch(r"[a-z -]+ @m\d+", remarked[0].text):
+        return []
+    clause = Clause(remarked[0].text, Cue("move@", BARE, remarked[0].text, ""))
+    try:
+        found = find(without_times(clause.text), context)
+        return _request(clause, times, context) if found.ids and not found.pronoun else []
+    except (Absent, Refused, ValidationError):
+        return []
+
+
+def _is_name(cue: Cue, context: Context) -> bool:
+    """Its words name sounds of this plan."""
+    said = cue.said.split()
+    styled = cue.kind == "style" and any(w in context.words and style_of(w) for w in said)
+    return styled or set(said) <= context.words
+
+
+def _is_noun(cue: Cue, text: str, context: Context) -> bool:
+    """ "The duck" asks for no ducking."""
+    found = re.search(rf"\b(?:the|a|an|that|this|both|my|our|his|her) {re.escape(cue.said)}\b", text)
+    return found is not None and cue.said in context.words
 
 
 def _request(clause: Clause, times: list[When], context: Context) -> list[Operation]:
     """The operations of one request; none when no cue can be carried out."""
+    context.by_pronoun = False
     found = [cue for cue in cues(clause.text) if cue.score >= LEAST]
     if clause.cue is not None and clause.cue not in found:  # a bare sound
         found.append(clause.cue)
     if NEW.search(clause.text) and found and found[0].kind in MODIFIERS:
         found.sort(key=lambda cue: cue.kind != "add")
     # "The old car" and "wet crunching" are names here, not wishes.
-    found.sort(key=lambda cue: set(cue.said.split()) <= context.words)
+    found = [cue for cue in found if not _is_noun(cue, clause.text, context)]
+    if QUESTION.match(clause.text):
+        found = [cue for cue in found if cue.score >= REMARK]
+    found.sort(key=lambda cue: _is_name(cue, context))
     first = found[0] if found else None
     tried = set()
     absent: Absent | None = None
@@ -183,16 +286,20 @@ def _request(clause: Clause, times: list[When], context: Context) -> list[Operat
         ):
             continue  # what is not there may only be wished for
         try:
-            done = build(Request(cue, clause.text, times, context))
+            request = Request(cue, clause.text, times, context)
+            done = build(request)
         except Absent as missing:
             absent = absent or missing
             continue
         if done:
+            context.by_pronoun = request.targets.pronoun and PRONOUN.search(clause.text) is not None
             for operation in done:
                 if operation.verb != "add":
                     context.last = operation.targets
                     context.named |= set(operation.targets)
             return done
+    if absent is not None and _may_be_new(first, clause.text):
+        return build(Request(Cue("add", BARE, clause.text, ""), clause.text, times, context)) or []
     if absent is not None:
         raise absent
     return []

@@ -79,6 +79,10 @@ class Request:
             if self.context.last is None and not whole:
                 return False
             found = Meant(self.context.last or (), True, pronoun=True)
+        if (
+            found.pronoun and not found.ids and len(self.context.all) == 1
+        ):  # "it" is the one sound that is there
+            found = Meant((self.context.all[0].id,), True, pronoun=True)
         self.targets = found
         return True
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from reasound.reasoning.caption import Encoder, _stem, read_caption
-from reasound.reasoning.instructions.targets import FILLER, _synonyms
+from reasound.reasoning.instructions.naming import FILLER, synonyms
 from reasound.reasoning.instructions.words import pattern
 from reasound.reasoning.knowledge import scenes, sound_classes
 
@@ -33,7 +33,7 @@ def kind(words: str, encoder: Encoder | None = None) -> str:
         return max(told, key=lambda t: t.score).sound.name
     stems = [_stem(w) for w in re.findall(r"[a-z-]+", words)]
     for stem in reversed(stems):
-        for name, known in _synonyms().items():
+        for name, known in synonyms().items():
             if stem in known:
                 return name
     hinted = {

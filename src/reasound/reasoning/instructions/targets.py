@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cache, lru_cache
 
-from reasound.plan import RING, Ambience, Event, Plan
-from reasound.reasoning.caption import Encoder, _stem, _stems, meant
-from reasound.reasoning.instructions.words import pattern, table
-from reasound.reasoning.knowledge import SoundClass, sound_classes
-
-NAMED, CAPTION, HINT = 1.0, 0.9, 0.4
-"""What a word is worth that names the sound, that stands in its caption, and that hints at its class."""
-HEAD = 0.3
-"""More for the last word of the name: in "the footsteps on gravel" and "the dog's bark" it is the sound."""
-ALIKE = 0.45
-"""Cosine of MiniLM from which a name in no table is taken to be the most similar sound."""
-
-Sounding = Event | Ambience
+from reasound.plan import RING, Event, Plan
+from reasound.reasoning.caption import Encoder
+from reasound.reasoning.instructions.naming import FILLER as FILLER
+from reasound.reasoning.instructions.naming import HINT, NAMED, Absent, Sounding, content, named, score
+from reasound.reasoning.instructions.naming import in_group as in_group
+from reasound.reasoning.instructions.words import pattern
 
 ORDINAL = {
     "first": 0,
@@ -56,12 +47,6 @@ PRONOUN = re.compile(
 SIDE = pattern("side")
 SUPERLATIVE = pattern("superlative")
 BOTH = re.compile(r"\b(?:both|all|2|3|4|every|each|all the|all of the)\b")
-FILLER = frozenset(table("fillers.json")["words"].split())
-PEOPLE = frozenset(table("synonyms.json")["people"].split())
-
-
-class Absent(Exception):
-    """A sound that is named but not in the plan; its name is the message."""
 
 
 @dataclass
@@ -88,6 +73,8 @@ class Context:
     """What "it" is; None: nothing was named yet."""
     words: set[str] = field(default_factory=set)
     """All words of the plan's captions and sources."""
+    by_pronoun: bool = False
+    """The request that was read last said "it"."""
     named: set[str] = field(default_factory=set)
     """All that was named: "everything else" is what is left."""
 
@@ -109,25 +96,31 @@ def find(text: str, context: Context, moment: float | None = None) -> Meant:
         rest = text[: others.start()] + text[others.end() :]
         beside = set(context.named or context.last or ())
         try:  # "the dog and everything else" is rare; "all the others" must not be read as the words beside it
-            inner = find(rest, context, moment) if _content(rest) else Meant()
+            inner = find(rest, context, moment) if content(rest) else Meant()
         except Absent:
             inner = Meant()
         beside |= set() if inner.pronoun else set(inner.ids)
         return Meant(context.others(tuple(beside)), True)
     ids: list[str] = []
-    span, by_time, absent = None, False, ""
+    span, by_time, absent, choice = None, False, "", ""
     whole = WHOLE.search(text)
     if whole:
         text = WHOLE.sub(" ", text)
     for part in re.split(
         r"\band\b|,|\bplus\b|\bas well as\b|\bor\b|\bnor\b|\balong with\b|\btogether with\b", text
     ):
+        has_name = bool(content(part))
         try:
-            got = _one(part, context, moment)
+            got = _one(f"{choice} {part}" if has_name else part, context, moment, tuple(ids))
         except Absent as missing:
             absent = absent or str(missing)
             continue
         if got is not None:
+            if (not has_name and set(got.ids) <= set(ids)) or (
+                has_name and (choice or (_ordinal(part) is not None and set(got.ids) < set(ids)))
+            ):
+                ids = []  # "the thunder, the first one" is one, in either order
+            choice = "" if has_name or _ordinal(part) is None else part
             ids += got.ids
             span, by_time = got.span or span, got.by_time or by_time
     if ids:
@@ -145,13 +138,13 @@ def find(text: str, context: Context, moment: float | None = None) -> Meant:
     return Meant()
 
 
-def _one(part: str, context: Context, moment: float | None) -> Meant | None:
-    """One name; None when there is none in these words."""
+def _one(part: str, context: Context, moment: float | None, before: tuple[str, ...]) -> Meant | None:
+    """One name; None when there is none in these words. `before`: ids of the names before it in a list."""
     plan = context.plan
     if THE_OTHER.search(part):
-        words = _content(part)
+        words = content(part)
         same = _same_kind(context)
-        pool = [s for s in context.all if (_score(words, s) >= NAMED if words else s.id in same)]
+        pool = [s for s in context.all if (score(words, s) >= NAMED if words else s.id in same)]
         pool = [s for s in pool if s.id not in (context.last or ())]
         return Meant(tuple(s.id for s in pool), True) if pool and context.last else None
     for phrase, chosen in (
@@ -159,11 +152,11 @@ def _one(part: str, context: Context, moment: float | None) -> Meant | None:
         (ON_SCREEN, [e for e in plan.events if e.on_screen]),
         (FOREGROUND, list(plan.events)),
     ):
-        if phrase.search(part) and not _content(phrase.sub("", part)):
+        if phrase.search(part) and not content(phrase.sub("", part)):
             return Meant(tuple(e.id for e in chosen), True) if chosen else None
-    words = _content(SUPERLATIVE.sub("", SIDE.sub("", BACKGROUND.sub("", part))))
+    words = content(SUPERLATIVE.sub("", SIDE.sub("", BACKGROUND.sub("", part))))
     if BACKGROUND.search(part):
-        there = [a for a in plan.ambience if not words or _score(words, a) >= HINT]
+        there = [a for a in plan.ambience if not words or score(words, a) >= HINT]
         if there or not words:
             if not there:
                 raise Absent("background sound")
@@ -174,12 +167,23 @@ def _one(part: str, context: Context, moment: float | None) -> Meant | None:
         one_of = re.search(r"\b(?:ones?|sounds?|noises?|both|all)\b", part)
         if not (modified and (one_of or _ordinal(part) is not None)) and not re.search(r"\bboth\b", part):
             return None
-        pool = list(_pool(context))
+        pool = [s for s in context.all if s.id in before] if before else list(_pool(context))
         if re.search(r"\bboth\b", part) and not modified:
             return Meant(tuple(s.id for s in pool), True) if len(pool) == 2 else None
     else:
-        pool = _named(words, context)
+        pool = _widened(named(words, context.all, context.encoder), part, context)
     return _picked(pool, part, moment, plan.seconds)
+
+
+def _widened(pool: list[Sounding], part: str, context: Context) -> list[Sounding]:
+    """ "Both lasers", "the second splash": with too few of the name those of its kind count as well."""
+    order = _ordinal(part)
+    if len(pool) != 1 or not (order is not None or re.search(r"\b(?:both|2|all|3)\b", part)):
+        return pool
+    only = pool[0]
+    if order is not None and isinstance(only, Event) and len(only.onsets) > max(order, 1):
+        return pool
+    return [s for s in context.all if s.sound_class == only.sound_class] if order != 0 else pool
 
 
 def _pool(context: Context) -> tuple[Sounding, ...]:
@@ -205,6 +209,8 @@ def _picked(pool: Sequence[Sounding], part: str, moment: float | None, seconds: 
         sign = -1 if where.startswith("left") else 1 if where.startswith("right") else 0
         pans = {e.id: float(e.place(e.start)[0][0]) for e in events}
         near = [e for e in events if (pans[e.id] * sign > 0.05 if sign else abs(pans[e.id]) < 0.3)]
+        if len(near) in (0, len(events)) and sign:  # the caption may say it where the pan does not
+            near = [e for e in events if where[:4].strip() in e.sound.lower()] or near
         if near:
             if len(near) > 1 and where.endswith("most"):
                 near = [max(near, key=lambda e: pans[e.id] * sign)]
@@ -255,136 +261,3 @@ def _ordinal(part: str) -> int | None:
     if "second" in words and "last" in words:
         return -2
     return next((ORDINAL[w] for w in words if w in ORDINAL), None)
-
-
-def _content(text: str) -> list[str]:
-    """The words that name something."""
-    words = re.findall(r"[a-z]+(?:-[a-z]+)*", text)
-    return [w for w in words if w not in FILLER and w not in _verbal() and len(w) > 1]
-
-
-@cache
-def _verbal() -> frozenset[str]:
-    """Words of the cues that name no sound: what is left of a request may still have some of another cue."""
-    cues = set(
-        re.findall(r"[a-z]+", json.dumps([list(level.values()) for level in table("cues.json").values()]))
-    )
-    names = {stem for more in _synonyms().values() for stem in more}
-    for sound in sound_classes().values():
-        for text in (sound.heard, sound.source, *sound.captions, *sound.words, *sound.hints):
-            names |= set(_stems(text))
-    return frozenset(w for w in cues if _stem(w) not in names) | {"rid", "run"}
-
-
-def _named(words: Sequence[str], context: Context) -> list[Sounding]:
-    """The sounds that these words name best; Absent when none."""
-    scores = {s.id: _score(words, s) for s in context.all}
-    best = max(scores.values(), default=0.0)
-    groups = _groups(words)
-    if groups:
-        members = [s for s in context.all if _in_groups(s, groups)]
-        if members and (best < NAMED or words[-1].endswith("s") or len(members) == 1):
-            named = [s for s in context.all if scores[s.id] >= NAMED + HEAD]
-            return [s for s in context.all if s in members or s in named]
-        if not members and best < NAMED:
-            raise Absent(" ".join(words))
-    if best >= CAPTION:
-        return [s for s in context.all if scores[s.id] >= best - 0.05]
-    if best > 0 and not _known_elsewhere(words):
-        return [s for s in context.all if scores[s.id] >= best - 0.05]
-    if any(w in PEOPLE for w in words):
-        people = [s for s in context.all if _is_person(s)]
-        if people:
-            return people
-    if context.encoder is not None and context.all and not _known_elsewhere(words):
-        name = " ".join(words)
-        texts = [s.sound for s in context.all]
-        vectors = context.encoder.encode([name, *texts])
-        alike = (vectors[1:] @ vectors[0]).tolist()
-        if max(alike) >= ALIKE:
-            return [context.all[alike.index(max(alike))]]
-    raise Absent(" ".join(words))
-
-
-def _is_person(sounding: Sounding) -> bool:
-    words = set(_words(sounding)[0])
-    return bool(words & {"person", "man", "woman", "people", "someone"})
-
-
-def _known_elsewhere(words: Sequence[str]) -> bool:
-    """They surely name some class of sound; as no sound of the plan has their name, it is not there."""
-    return any(_meant(word) for word in words)
-
-
-@cache
-def _meant(word: str) -> frozenset[str]:
-    extra = {name for name, more in _synonyms().items() if _stem(word) in more}
-    return frozenset(meant(word) | extra)
-
-
-def _score(words: Sequence[str], sounding: Sounding) -> float:
-    own, caption, hints = _words(sounding)
-    total = 0.0
-    for place, word in enumerate(words):
-        stem = _stem(word)
-        worth = NAMED if stem in own else CAPTION if stem in caption else HINT if stem in hints else 0.0
-        if worth and place == len(words) - 1:
-            worth += HEAD
-        total += worth
-    return total
-
-
-@lru_cache(maxsize=512)
-def _words(sounding: Sounding) -> tuple[frozenset[str], frozenset[str], frozenset[str]]:
-    """Stems that name it, that its caption has beside them, and that hint at its class."""
-    known: SoundClass | None = sound_classes().get(sounding.sound_class)
-    source = sounding.source if isinstance(sounding, Event) else ""
-    material = sounding.material if isinstance(sounding, Event) else ""
-    caption = _plain(sounding.sound) | _plain(source) | _plain(material)
-    if known is None:
-        return caption, frozenset(), frozenset()
-    own = (
-        _plain(known.heard)
-        | _plain(known.source)
-        | _plain(source)
-        | _plain(known.name.split("/")[1].replace("_", " "))
-    )
-    own |= {stem for word in known.words for stem in _stems(word)} | _synonyms().get(known.name, frozenset())
-    return own, caption, frozenset(stem for word in known.hints for stem in _stems(word))
-
-
-def _plain(text: str) -> frozenset[str]:
-    words = re.findall(r"[a-z]+", text.lower())
-    return frozenset(_stem(w) for w in words if w not in FILLER and len(w) > 2)
-
-
-@cache
-def _synonyms() -> dict[str, frozenset[str]]:
-    return {
-        name: frozenset(_stem(w) for w in words.split())
-        for name, words in table("synonyms.json")["classes"].items()
-    }
-
-
-def _groups(words: Sequence[str]) -> set[str]:
-    return {group for group, names in table_groups().items() if any(w in names for w in words)}
-
-
-@cache
-def table_groups() -> dict[str, frozenset[str]]:
-    """Names of groups of classes."""
-    return {group: frozenset(words.split()) for group, words in table("synonyms.json")["groups"].items()}
-
-
-@cache
-def _members() -> dict[str, frozenset[str]]:
-    return {group: frozenset(names) for group, names in table("synonyms.json")["members"].items()}
-
-
-def in_group(name: str, group: str) -> bool:
-    """Whether a class belongs to a group, by its name or by the table."""
-    return name.split("/")[0] == group or name in _members().get(group, ())
-
-
-def _in_groups(sounding: Sounding, groups: set[str]) -> bool:
-    return any(in_group(sounding.sound_class, group) for group in groups)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -15,6 +15,8 @@ from reasound.reasoning.knowledge import scenes, sound_classes
 
 SHORTEST, LONG = 4, 7
 """Letters of words that are corrected at all, and that may have two slips."""
+CUE_LENGTH = 6
+"""Letters of words that rather ask for something with a slip than are a form of another word: "quiter"."""
 
 CONTRACTED = {
     "can't": "can not",
@@ -58,6 +60,14 @@ CONTRACTED = {
     "grey": "gray",
     "sfx": "sound",
     "reverbs": "reverb",
+    "w/": "with",
+    "a/c": "air conditioner",
+    "thru": "through",
+    "smth": "something",
+    "ya": "you",
+    "nah": "no",
+    "n": "and",
+    "solo'd": "soloed",
 }
 DIGITS = (
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
@@ -91,7 +101,18 @@ def pattern(name: str) -> re.Pattern[str]:
     return re.compile("".join(table("patterns.json")[name]))
 
 
-def normal(text: str, known: Iterable[str] = ()) -> str:
+def plain_words(text: str, known: Iterable[str] = ()) -> str:
+    """Normal words in which short and roundabout forms are spelled out; ":" divides as well."""
+    text = unicodedata.normalize("NFKC", text).lower()
+    for phrase, plain in rewrites("shorthand"):
+        text = phrase.sub(plain, text)
+    text = normal(text, known, ".,:;!?")
+    for phrase, plain in rewrites("plain"):
+        text = phrase.sub(plain, text)
+    return " ".join(text.split())
+
+
+def normal(text: str, known: Iterable[str] = (), marks: str = ".,;!?") -> str:
     """Lower case, spelled out, corrected; what divides requests stays (, ; . ! ? and line ends as ".").
 
     `known`: words beyond the vocabulary, those of the plan, that are not to be corrected and may be what was meant.
@@ -135,10 +156,17 @@ def normal(text: str, known: Iterable[str] = ()) -> str:
     text = re.sub(r"(?<![\w.])-\s*(?=\d)", " minus ", text)
     text = re.sub(r"\+\s*(?=\d)", " plus ", text)
     text = re.sub(r"\s-\s", " , ", text)
-    text = re.sub(r"[^\w\s.,;!?%@-]|_", " ", text)
+    text = re.sub(r"[^\w\s.,:;!?%@-]|_", " ", text)
     text = pattern("thanks").sub(" thanks ", text)
-    words = re.findall(r"\d+(?:\.\d+)?(?:st|nd|rd|th)?|[^\W\d_]+(?:-[^\W\d_]+)*|[.,;!?]", text)
+    words = re.findall(r"\d+(?:\.\d+)?(?:st|nd|rd|th)?|[^\W\d_]+(?:-[^\W\d_]+)*|[.,:;!?]", text)
+    words = [w for w in words if w != ":" or ":" in marks]
     return _numbers(" ".join(_spelled(words, frozenset(known))))
+
+
+@cache
+def rewrites(name: str) -> tuple[tuple[re.Pattern[str], str], ...]:
+    """Phrases of `rewrites.json` and what they are read as: "shorthand" as typed, "plain" in normal words."""
+    return tuple((re.compile(phrase), plain) for phrase, plain in table("rewrites.json")[name])
 
 
 def _clock(match: re.Match[str]) -> str:
@@ -189,18 +217,41 @@ def _correct(word: str, known: frozenset[str]) -> str:
     if (
         len(word) == 3 and word not in known and word not in vocabulary()
     ):  # "teh", "dgo": only neighbours swapped
+        if short := next((w for w in ("solo", "mute") if slips(word, w, 1) == 1), ""):
+            return short
         swapped = (word[1] + word[0] + word[2], word[0] + word[2] + word[1])
         return next((s for s in swapped if s in known), next((s for s in swapped if s in vocabulary()), word))
-    if not word.isalpha() or len(word) < SHORTEST or word in known or word in vocabulary():
+    if not word.isalpha() or len(word) < SHORTEST:
         return word
-    if word.endswith("s") and (word[:-1] in known or word[:-1] in vocabulary()):
+    if word in vocabulary() or word in frequent() or any(w in known for w in _without_ending(word)):
+        return word
+    is_comparative = word.endswith("ier") and word.removesuffix("ier") + "y" in frequent() | vocabulary()
+    if (
+        not is_comparative
+        and len(word) >= CUE_LENGTH
+        and (asked := _near(word, frozenset(w for w in _cue_words() if len(w) > 4), 1))
+    ):
+        return asked
+    if any(w in vocabulary() or w in frequent() for w in _without_ending(word)):
         return word
     return _near(word, frozenset(w for w in known if len(w) >= SHORTEST)) or _near(word, vocabulary()) or word
 
 
-def _near(word: str, among: frozenset[str]) -> str:
+def _without_ending(word: str) -> Iterator[str]:
+    """The word and what it may be a form of: "flaring" of "flare", "cuter" of "cute"."""
+    yield word
+    yield from (word.removesuffix(end) + "y" for end in ("ier", "iest", "ily") if word.endswith(end))
+    for ending in ("s", "es", "ing", "ed", "er", "ly", "y", "less"):
+        if word.endswith(ending) and len(word) - len(ending) >= SHORTEST - 1:
+            stem = word.removesuffix(ending)
+            yield from (stem, stem + "e")
+            if stem[-1] == stem[-2]:
+                yield stem[:-1]
+
+
+def _near(word: str, among: frozenset[str], most: int = 2) -> str:
     """The nearest known word, with one slip, or two in a long word; "" when none is so near."""
-    allowed = 2 if len(word) >= LONG else 1
+    allowed = min(most, 2 if len(word) >= LONG else 1)
     best, least = "", 9.0
     for other in among:
         if abs(len(other) - len(word)) > allowed or len(other) < 3:
@@ -247,6 +298,12 @@ def _cue_words() -> frozenset[str]:
 
 
 @cache
+def frequent() -> frozenset[str]:
+    """Common English words: correct as they are, but no guess for what a slip was meant to be."""
+    return frozenset(" ".join(table("frequent.json")["words"]).split())
+
+
+@cache
 def vocabulary() -> frozenset[str]:
     """Every word that the reader knows; only unknown words are corrected."""
     texts = [" ".join(function_words()["english"])]
@@ -256,6 +313,7 @@ def vocabulary() -> frozenset[str]:
         "english.json",
         "styles.json",
         "fillers.json",
+        "rooms.json",
         "patterns.json",
     ):
         texts.append(json.dumps(table(name)))
@@ -264,4 +322,4 @@ def vocabulary() -> frozenset[str]:
     for scene in scenes().values():
         texts += [scene.name, *scene.words]
     texts += [*CONTRACTED.values(), *DIGITS, *TENS, *ORDINALS.values()]
-    return frozenset(re.findall(r"[a-z]+", " ".join(texts).lower()))
+    return frozenset(re.findall(r"(?<![a-z-])[a-z]+(?![a-z-])", " ".join(texts).lower()))

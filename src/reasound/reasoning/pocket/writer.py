@@ -13,6 +13,10 @@ from reasound.reasoning.pocket.network import Cache, Network, Things
 from reasound.reasoning.pocket.prefix import Prefix
 
 
+TOLD = 2.0
+"""Added to the logit of a class that the text surely names and that is not there yet."""
+
+
 @dataclass(frozen=True)
 class Answer:
     draft: PlanDraft | EditDraft
@@ -28,8 +32,12 @@ def write(
     task: Task,
     situation: Situation,
     progress: Callable[[Sequence[int]], None] | None = None,
+    told: Sequence[str] = (),
 ) -> Answer:
-    """The most probable answer, one word at a time."""
+    """The most probable answer, one word at a time. `told`: classes that the text surely names; until it has been
+    written, each is TOLD more probable."""
+    missing = {t.token(f"class {name}") for name in told if t.has(f"class {name}")}
+    raised = torch.zeros(len(t.names()))
     machine = grammar(task, situation)
     allowed = next(machine)
     cache: Cache = []
@@ -40,8 +48,13 @@ def write(
     sure: list[float] = []
     while True:
         choices = torch.tensor(allowed)
-        odds = network.logits(hidden)[0, choices].softmax(0)
-        best = int(odds.argmax())
+        raised[list(missing)] = TOLD
+        logits = network.logits(hidden)[0, choices]
+        odds = logits.softmax(0)
+        best = int((logits + raised[choices]).argmax())
+        if int(choices[best]) in missing:
+            missing.discard(int(choices[best]))
+            raised[int(choices[best])] = 0.0
         tokens.append(int(choices[best]))
         sure.append(float(odds[best]))
         if progress is not None:
