@@ -12,7 +12,6 @@ from reasound.reasoning.pocket.grammar import EditDraft, PlanDraft, Situation, T
 from reasound.reasoning.pocket.network import Cache, Network, Things
 from reasound.reasoning.pocket.prefix import Prefix
 
-
 TOLD = 2.0
 """Added to the logit of a class that the text surely names and that is not there yet."""
 
