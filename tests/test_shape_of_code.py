@@ -51,7 +51,7 @@ MAY_IMPORT = {
         "synthesis",
         "checkpoints",
     ],
-    "stages": [*BASE, "edit_plan", "pipeline", "media", "mixing", "perception", "reasoning", "synthesis"],
+    "stages": [*BASE, "edit_plan", "plan_text", "pipeline", "media", "mixing", "perception", "reasoning", "synthesis"],
     "export": [*BASE, "media", "mixing"],
     "data": [*BASE, "edit_plan", "media", "mixing", "perception", "reasoning", "synthesis", "checkpoints"],
     "training": [
@@ -85,8 +85,13 @@ MAY_IMPORT = {
     "models_cli": ["errors", "console", "checkpoints"],
     "evaluate_cli": ["errors", "console", "pipeline", "data", "evaluation", "media"],
     "train_cli": ["errors", "console", "machine", "perception", "reasoning", "data", "evaluation", "training"],
+    "history": [*BASE, "media"],
+    "desk_cli": [*BASE, "console", "history", "pipeline", "stages", "media"],
+    "edit_cli": [*BASE, "edit_plan", "console", "history", "pipeline", "stages", "media"],
     "cli": [
         *BASE,
+        "desk_cli",
+        "edit_cli",
         "machine",
         "console",
         "models_cli",

@@ -107,6 +107,15 @@ class Reasound:
 
         return ModelRenderer.load(None if self.model == "pocket" else Path(self.model), self.library)
 
+    @property
+    def who(self) -> Reasoner:
+        """Who reasons."""
+        if self.reasoner is None:
+            from reasound.reasoning.choose import open_reasoner
+
+            self.reasoner = open_reasoner(self.reasoner_name, self.text)
+        return self.reasoner
+
     def perceive(self, clip: Clip, report: Report = quiet) -> Features:
         """What is there and when it moves."""
         from reasound.perception.watch import watch
@@ -132,12 +141,8 @@ class Reasound:
         """What should be heard, when, where and how loud, and why. `clip`: for reasoners that look at the pictures
         themselves; `told` gets the text as it is written. What had to be mended in an answer is in `notes`."""
         report("reasoning", 0.0)
-        if self.reasoner is None:
-            from reasound.reasoning.choose import open_reasoner
-
-            self.reasoner = open_reasoner(self.reasoner_name, self.text)
-        plan = self.reasoner.plan(features, caption=caption, avoid=avoid, clip=clip, progress=told)
-        self.notes = tuple(self.reasoner.notes)
+        plan = self.who.plan(features, caption=caption, avoid=avoid, clip=clip, progress=told)
+        self.notes = tuple(self.who.notes)
         report("reasoning", 1.0)
         return plan
 

@@ -32,6 +32,7 @@ from numpy.typing import NDArray
 from reasound.edit_plan import EditPlan
 from reasound.errors import UserError
 from reasound.plan import Plan
+from reasound.timeline import samples
 
 if TYPE_CHECKING:
     from reasound.media.video import Clip
@@ -51,7 +52,7 @@ class Layer:
     """Ids of the events or ambiences of the plan that it plays."""
     seed: int
     renderer: str
-    """"library" or "model"."""
+    """"library", "model" or "thinksound"; "original" of a foreign sound track, "extracted" of what was taken out."""
     recordings: tuple[str, ...] = ()
     """Ids of the library's recordings that can be heard in it."""
     gain: float = 0.0
@@ -75,9 +76,7 @@ class Source:
 
     @classmethod
     def of(cls, clip: Clip) -> Source:
-        with open(clip.path, "rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        return cls(clip.name, digest, clip.seconds, clip.width, clip.height)
+        return cls(clip.name, digest_of(Path(clip.path)), clip.seconds, clip.width, clip.height)
 
 
 @dataclass(frozen=True)
@@ -121,6 +120,8 @@ class Take:
     """Id of the take that this one was edited from."""
     what: str = ""
     """What was done to the parent, in words."""
+    before: Fraction = Fraction(0)
+    """Seconds of sound before the picture begins; sound may also go on after its end."""
     edit: EditPlan | None = None
     """The instruction that was followed, and what it was understood to ask for."""
 
@@ -138,36 +139,52 @@ class Take:
             {k: v for k, v in vars(layer).items() if k != "audio"} | {"file": f"layers/{layer.name}.wav"}
             for layer in self.layers
         ]
-        return {
+        record = {
             "source": asdict(self.source) | {"seconds": str(self.source.seconds)},
             "settings": asdict(self.settings),
             "mix": asdict(self.mix) | {"file": "mix.wav"},
             "layers": json.loads(json.dumps(layers)),
             "plan": hashlib.sha256(self.plan.to_json().encode()).hexdigest(),
             "parent": self.parent,
-            "what": self.what,
-            "edit": None if self.edit is None else self.edit.to_dict(),
         }
+        # What an older version did not know is left out where it is not used, so that a take keeps its id.
+        if self.what:
+            record["what"] = self.what
+        if self.before:
+            record["before"] = str(self.before)
+        if self.edit is not None:
+            record["edit"] = self.edit.to_dict()
+        return record
 
     def save(self, output: Output, clip: Clip, force: bool = False) -> None:
         """Write OUT.take/ and OUT.mp4; both appear whole or not at all."""
-        from reasound.media import audio as audio_files
-        from reasound.media.mux import mux
-
         output.check(force)
         with output.staging() as stage:
             folder = stage / "take"
-            (folder / "layers").mkdir(parents=True)
-            audio_files.write(folder / "mix.wav", self.audio)
-            for layer in self.layers:
-                audio_files.write(folder / "layers" / f"{layer.name}.wav", layer.audio)
-            (folder / "plan.json").write_text(self.plan.to_json(), encoding="utf-8")
-            record = json.dumps(self.describe(), indent=2, ensure_ascii=False) + "\n"
-            (folder / "take.json").write_text(record, encoding="utf-8")
+            self.write(folder, clip, output.video.suffix)
             video = stage / output.video.name
-            mux(clip, self.audio, video, original=self.mix.original)
-            shutil.copyfile(video, folder / f"preview{output.video.suffix}")
+            shutil.copyfile(folder / f"preview{output.video.suffix}", video)
             output.publish(folder, video)
+
+    def write(self, folder: Path, clip: Clip, suffix: str = ".mp4") -> None:
+        """All files of the take, with the picture of `clip`, into a folder; take.json last, with their hashes."""
+        from reasound.media import audio as audio_files
+        from reasound.media.mux import mux
+
+        (folder / "layers").mkdir(parents=True)
+        audio_files.write(folder / "mix.wav", self.audio)
+        for layer in self.layers:
+            audio_files.write(folder / "layers" / f"{layer.name}.wav", layer.audio)
+        (folder / "plan.json").write_text(self.plan.to_json(), encoding="utf-8")
+        first = samples(self.before)
+        beside = self.audio[:, first : first + samples(clip.seconds)]
+        mux(clip, beside, folder / f"preview{suffix}", original=self.mix.original)
+        files = {
+            p.relative_to(folder).as_posix(): digest_of(p) for p in sorted(folder.rglob("*")) if p.is_file()
+        }
+        record = self.describe() | {"files": files}
+        sealed = json.dumps(record | {"seal": _seal(record)}, indent=2, ensure_ascii=False) + "\n"
+        (folder / "take.json").write_text(sealed, encoding="utf-8")
 
     @classmethod
     def load(cls, folder: Path | str) -> Take:
@@ -179,6 +196,7 @@ class Take:
                 raise UserError(
                     f"{folder} has the schema {record['schema']!r}; this version reads {SCHEMA!r}"
                 )
+            _check(folder, record)
             layers = tuple(
                 Layer(audio=_read(folder / row.pop("file")), **_tuples(row, "events", "recordings"))
                 for row in record["layers"]
@@ -194,6 +212,7 @@ class Take:
                 settings=Settings(**_tuples(record["settings"], "avoid")),
                 parent=record["parent"],
                 what=record.get("what", ""),
+                before=Fraction(record.get("before", 0)),
                 edit=EditPlan.model_validate(record["edit"]) if record.get("edit") else None,
             )
         except OSError as error:
@@ -203,6 +222,30 @@ class Take:
             if isinstance(error, UserError):
                 raise
             raise UserError(f"{folder} is not a take folder: its take.json is damaged ({error})") from error
+
+
+def digest_of(path: Path) -> str:
+    """SHA-256."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _check(folder: Path, record: dict[str, Any]) -> None:
+    """UserError where a file is not what was written. Takes of older versions do not say."""
+    files: dict[str, str] = record.pop("files", {})
+    seal = record.pop("seal", None)
+    if seal is not None and seal != _seal(record | {"files": files}):
+        raise UserError(f"{folder} is damaged: take.json is not the file that was written there")
+    for name, wanted in files.items():
+        path = folder / name
+        if not path.is_file():
+            raise UserError(f"{folder} is damaged: {name} is missing")
+        if digest_of(path) != wanted:
+            raise UserError(f"{folder} is damaged: {name} is not the file that was written there")
+
+
+def _seal(record: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
 
 
 def _read(path: Path) -> NDArray[np.float32]:

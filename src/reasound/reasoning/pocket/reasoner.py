@@ -71,8 +71,7 @@ class PocketReasoner:
         reading = read_caption(caption, features.seconds)
         unwanted = tuple(dict.fromkeys((*filter(None, (a.strip() for a in avoid)), *reading.avoid)))
         banned = frozenset().union(*map(meant, unwanted))
-        told = [x.sound.name for x in reading.told]
-        plan = self._written("plan", features, caption, unwanted, banned, progress, told=told)
+        plan = self._written("plan", features, caption, unwanted, banned, progress)
         if not self._is_sure(plan):
             return self.rules.plan(features, caption, avoid)
         if not (caption or plan.ambience):
@@ -177,7 +176,6 @@ class PocketReasoner:
         progress: Callable[[str], None] | None,
         existing: Plan | None = None,
         region: Region | None = None,
-        told: Sequence[str] = (),
     ) -> Plan:
         """A plan of all windows, with its reasons."""
         said = self.reader.read(caption)
@@ -189,7 +187,7 @@ class PocketReasoner:
             shown = prefix(
                 task, part, said, self.reader, self.class_vectors, avoid=avoid, existing=inside, region=region
             )
-            answer = write(self.network, shown, task, s, _told(progress), told)
+            answer = write(self.network, shown, task, s, _told(progress))
             assert isinstance(answer.draft, PlanDraft)
             found.append((start, end, answer.draft))
             answers.append(answer)

@@ -12,9 +12,6 @@ from reasound.reasoning.pocket.grammar import EditDraft, PlanDraft, Situation, T
 from reasound.reasoning.pocket.network import Cache, Network, Things
 from reasound.reasoning.pocket.prefix import Prefix
 
-TOLD = 2.0
-"""Added to the logit of a class that the text surely names and that is not there yet."""
-
 
 @dataclass(frozen=True)
 class Answer:
@@ -31,12 +28,8 @@ def write(
     task: Task,
     situation: Situation,
     progress: Callable[[Sequence[int]], None] | None = None,
-    told: Sequence[str] = (),
 ) -> Answer:
-    """The most probable answer, one word at a time. `told`: classes that the text surely names; until it has been
-    written, each is TOLD more probable."""
-    missing = {t.token(f"class {name}") for name in told if t.has(f"class {name}")}
-    raised = torch.zeros(len(t.names()))
+    """The most probable answer, one word at a time."""
     machine = grammar(task, situation)
     allowed = next(machine)
     cache: Cache = []
@@ -47,13 +40,8 @@ def write(
     sure: list[float] = []
     while True:
         choices = torch.tensor(allowed)
-        raised[list(missing)] = TOLD
-        logits = network.logits(hidden)[0, choices]
-        odds = logits.softmax(0)
-        best = int((logits + raised[choices]).argmax())
-        if int(choices[best]) in missing:
-            missing.discard(int(choices[best]))
-            raised[int(choices[best])] = 0.0
+        odds = network.logits(hidden)[0, choices].softmax(0)
+        best = int(odds.argmax())
         tokens.append(int(choices[best]))
         sure.append(float(odds[best]))
         if progress is not None:

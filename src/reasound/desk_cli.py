@@ -1,0 +1,264 @@
+"""What is done to a take that is there: its history, its layers, and takes side by side."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from reasound.console import Debug, Json, page, show_json, stages
+from reasound.errors import UserError
+
+if TYPE_CHECKING:
+    from reasound.history import Entry, History
+    from reasound.take import Layer, Take
+
+app = typer.Typer()
+TakePath = Annotated[
+    Path, typer.Argument(help="OUT, OUT.take or OUT.mp4.", metavar="TAKE", show_default=False)
+]
+LayerName = Annotated[
+    str,
+    typer.Argument(
+        help="A layer's name, its beginning, or the id of an event.", metavar="LAYER", show_default=False
+    ),
+]
+GAINS, PANS = (-60.0, 24.0), (-1.0, 1.0)
+
+
+@app.command()
+def history(take: TakePath, as_json: Json = False, debug: Debug = False) -> None:
+    """All takes that were made of a clip, what made them, and which is heard now."""
+    from reasound.history import History
+
+    with History.open(take) as past:
+        entries = past.entries
+    if as_json:
+        show_json({"takes": [vars(e) for e in entries]})
+        return
+    for e in entries:
+        mark = "[bold]->[/]" if e.is_head else "  "
+        tone = "" if e.is_past else "[dim]"
+        page.print(
+            f"{mark} {tone}{e.id}  {e.what or 'foley'}{'' if e.is_past else '  (undone)'}", highlight=False
+        )
+
+
+@app.command()
+def undo(take: TakePath, as_json: Json = False, debug: Debug = False) -> None:
+    """Back to the take before, byte for byte."""
+    from reasound.history import History
+
+    with History.open(take) as past:
+        _show_head(past.undo(), as_json)
+
+
+@app.command()
+def redo(take: TakePath, as_json: Json = False, debug: Debug = False) -> None:
+    """Forward again to what was undone."""
+    from reasound.history import History
+
+    with History.open(take) as past:
+        _show_head(past.redo(), as_json)
+
+
+@app.command()
+def diff(
+    first: TakePath,
+    second: Annotated[
+        str,
+        typer.Argument(
+            help="Another take, or an id of the history of the first.", metavar="B", show_default=False
+        ),
+    ] = "",
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """What is different in B, in words; without a B, what the last change did."""
+    from reasound.stages.desk import differences
+
+    before, after = _pair(first, second)
+    sentences = differences(before, after)
+    if as_json:
+        show_json({"a": before.id, "b": after.id, "differences": sentences})
+        return
+    for sentence in sentences or ["They are the same."]:
+        page.print(sentence, highlight=False, soft_wrap=True)
+
+
+@app.command()
+def ab(
+    first: TakePath,
+    second: Annotated[
+        str, typer.Argument(help="Another take, or an id.", metavar="B", show_default=False)
+    ] = "",
+    out: Annotated[Path, typer.Option("-o", "--out", help="A .wav file.")] = Path("ab.wav"),
+    every: Annotated[float, typer.Option(help="Seconds after which the other is heard.", min=0.2)] = 2.0,
+    force: Annotated[bool, typer.Option("--force", help="Replace the file.")] = False,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """A file that alternates between two takes at the same position: A first."""
+    from reasound.media import audio
+    from reasound.stages.desk import alternating
+
+    before, after = _pair(first, second)
+    if out.exists() and not force:
+        raise UserError(f"{out} exists already; choose another name with -o or replace it with --force")
+    sound = alternating(before, after, every)
+    audio.write(out, sound)
+    if as_json:
+        show_json({"file": str(out), "a": before.id, "b": after.id, "every": every})
+    else:
+        page.print(f"[bold]{out}[/]: {before.id} and {after.id}, every {every:g} s", highlight=False)
+
+
+@app.command()
+def mute(take: TakePath, layer: LayerName, as_json: Json = False, debug: Debug = False) -> None:
+    """A layer is not heard."""
+    _change(take, layer, {"mute": True}, "{0} muted", as_json)
+
+
+@app.command()
+def unmute(take: TakePath, layer: LayerName, as_json: Json = False, debug: Debug = False) -> None:
+    """A muted layer is heard again."""
+    _change(take, layer, {"mute": False}, "{0} unmuted", as_json)
+
+
+@app.command()
+def solo(take: TakePath, layer: LayerName, as_json: Json = False, debug: Debug = False) -> None:
+    """Only layers that are solo are heard."""
+    _change(take, layer, {"solo": True}, "{0} solo", as_json)
+
+
+@app.command()
+def unsolo(take: TakePath, layer: LayerName, as_json: Json = False, debug: Debug = False) -> None:
+    """A layer is no longer solo."""
+    _change(take, layer, {"solo": False}, "{0} not solo", as_json)
+
+
+@app.command()
+def lock(take: TakePath, layer: LayerName, as_json: Json = False, debug: Debug = False) -> None:
+    """No edit may change a layer."""
+    _change(take, layer, {"lock": True}, "{0} locked", as_json)
+
+
+@app.command()
+def unlock(take: TakePath, layer: LayerName, as_json: Json = False, debug: Debug = False) -> None:
+    """A layer may be changed again."""
+    _change(take, layer, {"lock": False}, "{0} unlocked", as_json)
+
+
+@app.command()
+def gain(
+    take: TakePath,
+    layer: LayerName,
+    db: Annotated[float, typer.Argument(help="dB, as it was made: 0.", metavar="DB", show_default=False)],
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """How loud a layer is beside what it was made as."""
+    _within("the gain", db, *GAINS)
+    _change(take, layer, {"gain": db}, f"{{0}} at {db:+g} dB", as_json)
+
+
+@app.command()
+def pan(
+    take: TakePath,
+    layer: LayerName,
+    to: Annotated[float, typer.Argument(help="-1 left to 1 right.", metavar="PAN", show_default=False)],
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Move a layer to a side: 0 leaves it where it was made."""
+    _within("the pan", to, *PANS)
+    _change(take, layer, {"pan": to}, f"{{0}} panned to {to:+g}", as_json)
+
+
+@app.command()
+def reroll(
+    take: TakePath,
+    layer: LayerName,
+    seed: Annotated[int | None, typer.Option(help="Another sound.", show_default="the next")] = None,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Make a layer's sound again, another one for the same event, as loud as it was."""
+    from reasound.history import History
+
+    with stages({"loading": 10, "placing": 40, "generating": 40, "writing": 10}) as report:
+        from reasound.pipeline import Reasound
+        from reasound.stages.desk import rerolled
+
+        with History.open(take) as past:
+            head = past.head
+            old = find_layer(head, layer)
+            made = rerolled(
+                Reasound(head.settings.model), head, old, old.seed + 1 if seed is None else seed, report
+            )
+            report("writing", 0.0)
+            past.commit(made)
+            _show_commit(past, as_json)
+
+
+def find_layer(take: Take, name: str) -> Layer:
+    """By its name, by an event that it plays, or by how one layer's name begins; UserError says which there are."""
+    for found in (
+        [x for x in take.layers if x.name == name],
+        [x for x in take.layers if name in x.events],
+        [x for x in take.layers if name and x.name.startswith(name)],
+    ):
+        if len(found) == 1:
+            return found[0]
+    there = ", ".join(x.name for x in take.layers) or "none"
+    raise UserError(f"there is no one layer {name!r}; there are {there}")
+
+
+def _change(take: Path, name: str, fields: dict[str, Any], what: str, as_json: bool) -> None:
+    from reasound.history import History
+    from reasound.stages.revise import revised
+
+    with History.open(take) as past:
+        head = past.head
+        old = find_layer(head, name)
+        if old.lock and "lock" not in fields:
+            raise UserError(f"the layer {old.name!r} is locked; unlock it first")
+        layers = [replace(x, **fields) if x is old else x for x in head.layers]
+        if layers == list(head.layers) or all(getattr(old, k) == v for k, v in fields.items()):
+            raise UserError(f"{what.format(old.name)!r}: it is so already")
+        past.commit(revised(head, layers, what=what.format(old.name)))
+        _show_commit(past, as_json)
+
+
+def _pair(first: Path, second: str) -> tuple[Take, Take]:
+    from reasound.history import History
+    from reasound.take import Output, Take
+
+    with History.open(first) as past:
+        head = past.head
+        if not second:
+            if head.parent is None:
+                raise UserError("this is the first take; name another to compare it with")
+            return past.load(head.parent), head
+        other = Output.named(second).take
+        if not (other / "take.json").is_file():
+            return head, past.load(second)
+    return head, Take.load(other)
+
+
+def _show_head(entry: Entry, as_json: bool) -> None:
+    if as_json:
+        show_json(vars(entry))
+    else:
+        page.print(f"now at {entry.id}  {entry.what or 'foley'}", highlight=False)
+
+
+def _show_commit(past: History, as_json: bool) -> None:
+    _show_head(next(e for e in past.entries if e.is_head), as_json)
+
+
+def _within(what: str, value: float, low: float, high: float) -> None:
+    if not low <= value <= high:
+        raise UserError(f"{what} must be from {low:g} to {high:g}, not {value:g}")
