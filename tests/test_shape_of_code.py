@@ -87,11 +87,13 @@ MAY_IMPORT = {
     "train_cli": ["errors", "console", "machine", "perception", "reasoning", "data", "evaluation", "training"],
     "history": [*BASE, "media"],
     "desk_cli": [*BASE, "console", "history", "pipeline", "stages", "media"],
+    "refine_cli": [*BASE, "console", "history", "perception", "pipeline", "stages", "media"],
     "edit_cli": [*BASE, "edit_plan", "console", "history", "pipeline", "stages", "media"],
     "cli": [
         *BASE,
         "desk_cli",
         "edit_cli",
+        "refine_cli",
         "machine",
         "console",
         "models_cli",

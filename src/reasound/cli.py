@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from reasound import __version__, desk_cli, edit_cli, evaluate_cli, models_cli, train_cli
+from reasound import __version__, desk_cli, edit_cli, evaluate_cli, models_cli, refine_cli, train_cli
 from reasound.console import (
     RELEASED_SHARES,
     Debug,
@@ -51,6 +51,7 @@ app = typer.Typer(
 )
 app.add_typer(models_cli.app)
 app.add_typer(evaluate_cli.app)
+app.add_typer(refine_cli.app)
 app.add_typer(edit_cli.app)
 app.add_typer(desk_cli.app)
 app.add_typer(train_cli.app)

@@ -118,7 +118,7 @@ class History:
         log["takes"][take.id] = {"parent": take.parent, "what": take.what}
 
         def write(folder: Path) -> None:
-            take.write(folder, clip or self._picture(), self.output.video.suffix)
+            take.write(folder, clip or self.picture(), self.output.video.suffix)
             _share(folder, self.output.take)
 
         self._switch(log, take.id, write)
@@ -186,7 +186,8 @@ class History:
     def _folder(self, name: str) -> Path:
         return self.output.take / PAST / name
 
-    def _picture(self) -> Clip:
+    def picture(self) -> Clip:
+        """The film of the take, as its own video holds it."""
         from reasound.media.video import Clip
 
         return Clip.open(self.output.take / f"preview{self.output.video.suffix}")
