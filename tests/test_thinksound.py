@@ -13,7 +13,7 @@ import clips
 from reasound import Clip, Reasound, foley, machine
 from reasound.cli import main
 from reasound.errors import UserError
-from reasound.plan import Plan, Step
+from reasound.plan import Ambience, Event, Plan, Step
 from reasound.stages.foley import again
 from reasound.synthesis.flow import noise_for, sampling_times
 from reasound.synthesis.thinksound import ThinkSound, lengths
@@ -125,6 +125,21 @@ def test_latents_are_the_flow_from_the_given_noise(engine, features):
             heard, free = (dit(x, now[None], c) for c in (given, given.unconditioned()))
             x = x + (then - now) * (free + 5.0 * (heard - free))
     torch.testing.assert_close(found, x, rtol=0, atol=2e-4)
+
+
+def test_a_layer_for_every_source(engine, features):
+    events = tuple(Event(id=x, source=x, sound=f"a {x}", end=1.2, onsets=(0.3,)) for x in ("ball", "dog"))
+    rain = Ambience(id="rain", sound="rain falls", level=-12.0)
+    plan = Plan(seconds=1.2, caption="all", events=events, ambience=(rain,))
+    told = []
+    layers = engine.released.render(
+        plan, Fraction("1.2"), 0, features, steps=1, apart=True, progress=told.append
+    )
+    assert [x.name for x in layers] == [x.events[0] for x in layers] == ["ball", "dog", "rain"]
+    assert not np.array_equal(layers[0].audio, layers[1].audio) and told == sorted(told)
+    assert np.square(layers[2].audio).mean() < np.square(layers[0].audio).mean()
+    fewer = engine.released.render(plan.only(["dog"]), Fraction("1.2"), 0, features, steps=1, apart=True)
+    assert len(fewer) == 1 and fewer[0].audio.shape == layers[1].audio.shape
 
 
 def test_everything_that_is_given_is_heard(engine, features):

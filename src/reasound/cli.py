@@ -106,6 +106,9 @@ def foley(
     original: Annotated[
         str, typer.Option(help="The clip's own sound: drop, under (mixed below ours) or keep (second track).")
     ] = "drop",
+    layers: Annotated[
+        bool, typer.Option("--layers", help="One layer a source from thinksound, too; pocket always does so.")
+    ] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace OUT.mp4 and OUT.take/.")] = False,
     as_json: Json = False,
     debug: Debug = False,
@@ -150,6 +153,7 @@ def foley(
             loudness=loudness,
             peak=peak,
             original=original,  # type: ignore[arg-type]
+            apart=layers,
             report=report,
             told=report.say,
         )

@@ -156,13 +156,15 @@ class Reasound:
         steps: int | None = None,
         guidance: float | None = None,
         report: Report = quiet,
+        apart: bool = False,
     ) -> list[Layer]:
         """One layer for every event and ambience, in the order of the plan; each is [2, samples(seconds)]. ThinkSound
-        makes one layer of the whole plan. Without `steps` or a `guidance` they are the model's usual ones."""
+        makes one layer of the whole plan, unless they are to be made `apart`. Without `steps` or a `guidance` they are
+        the model's usual ones."""
         steps = self.steps if steps is None else steps
         guidance = self.guidance if guidance is None else guidance
         if self.released is not None:
-            return self._whole(plan, seconds, seed, features, renderer, steps, guidance, report)
+            return self._whole(plan, seconds, seed, features, renderer, steps, guidance, report, apart)
         ids = [e.id for e in plan.events] + [a.id for a in plan.ambience]
         generated = set(ids) if renderer == "model" else set()
         if renderer == "auto":
@@ -204,6 +206,7 @@ class Reasound:
         steps: int,
         guidance: float,
         report: Report,
+        apart: bool,
     ) -> list[Layer]:
         assert self.released is not None
         if renderer == "library":
@@ -218,6 +221,7 @@ class Reasound:
             steps=steps,
             guidance=guidance,
             progress=lambda done: report("generating", done),
+            apart=apart,
         )
 
     def mix(self, layers: Sequence[Layer], loudness: float, peak: float, report: Report = quiet) -> Mastered:

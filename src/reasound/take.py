@@ -106,6 +106,8 @@ class Settings:
     avoid: tuple[str, ...] = ()
     precision: str = "fp32"
     device: str = "cpu"
+    apart: bool = False
+    """ThinkSound made a layer for every source."""
 
 
 @dataclass(frozen=True)
@@ -141,7 +143,7 @@ class Take:
         ]
         record = {
             "source": asdict(self.source) | {"seconds": str(self.source.seconds)},
-            "settings": asdict(self.settings),
+            "settings": {k: v for k, v in asdict(self.settings).items() if k != "apart" or v},
             "mix": asdict(self.mix) | {"file": "mix.wav"},
             "layers": json.loads(json.dumps(layers)),
             "plan": hashlib.sha256(self.plan.to_json().encode()).hexdigest(),

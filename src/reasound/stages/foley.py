@@ -36,6 +36,7 @@ def foley(
     loudness: float | None = None,
     peak: float = PEAK,
     original: Literal["drop", "keep", "under"] = "drop",
+    apart: bool = False,
     report: Report = quiet,
     told: Callable[[str], None] | None = None,
 ) -> Take:
@@ -44,7 +45,8 @@ def foley(
     A `plan` that a person wrote or edited takes the place of our own reasoning; it must be as long as the
     clip to within a video frame or so (50 ms). Without a `loudness` (LUFS) the mix comes to -23; only where nothing
     but a quiet ambience is planned it stays as far below that as the plan says. Without `steps` or a `guidance` they
-    are the model's usual ones. `told` gets the reasoning as it is written, from reasoners that write it word by word.
+    are the model's usual ones. `apart`: ThinkSound, too, makes a layer for every source.
+    `told` gets the reasoning as it is written, from reasoners that write it word by word.
     """
     steps = engine.steps if steps is None else steps
     guidance = engine.guidance if guidance is None else guidance
@@ -53,7 +55,7 @@ def foley(
         plan = engine.reason(features, caption, avoid, report, clip=clip, told=told)
     else:
         plan = fitted(plan, clip)
-    layers = engine.render(plan, clip.seconds, seed, features, renderer, steps, guidance, report)
+    layers = engine.render(plan, clip.seconds, seed, features, renderer, steps, guidance, report, apart)
     target = usual_loudness(plan) if loudness is None else loudness
     mastered = engine.mix(layers, target, peak, report)
     wanted = samples(clip.seconds)
@@ -76,6 +78,7 @@ def foley(
             avoid=tuple(avoid),
             precision=engine.precision,
             device=engine.device,
+            apart=apart,
         ),
     )
 
@@ -115,6 +118,7 @@ def again(engine: Reasound, take: Take, clip: Clip, report: Report = quiet) -> T
         loudness=take.mix.target_loudness,
         peak=take.mix.target_peak,
         original=take.mix.original,
+        apart=s.apart,
         report=report,
     )
     return replace(made, parent=take.parent)

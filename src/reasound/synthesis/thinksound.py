@@ -32,11 +32,14 @@ from reasound.perception.features import Features, Floats
 from reasound.perception.metaclip import MetaCLIP
 from reasound.perception.pictures import sync_pictures, visual_pictures
 from reasound.perception.text import T5
-from reasound.plan import Plan
+from reasound.plan import Ambience, Event, Plan
 from reasound.plan_text import metaclip_caption, t5_thought
 from reasound.synthesis import dit, oobleck
 from reasound.synthesis.conditions import INPUTS, Conditions, batched
 from reasound.synthesis.flow import Velocity, guided, integrate, noise_for, sampling_times
+from reasound.synthesis.library import TEXTURE_LEVEL
+from reasound.synthesis.model import levelled, seed_of
+from reasound.synthesis.placing import HIT_LEVEL
 from reasound.synthesis.windows import Span, spans, windowed
 from reasound.take import Layer
 from reasound.timeline import (
@@ -287,8 +290,41 @@ class ThinkSound:
         steps: int = 24,
         guidance: float = GUIDANCE,
         progress: Callable[[float], None] | None = None,
+        apart: bool = False,
     ) -> list[Layer]:
-        """One layer [2, samples(seconds)] of everything that the plan wants heard."""
+        """One layer [2, samples(seconds)] of everything that the plan wants heard.
+
+        With `apart`, one for each event and ambience, as loud as the plan has them: every one is made alone, of the
+        same pictures, with its own words, and all else among what must not be heard.
+        """
+        items: list[Event | Ambience] = [*plan.events, *plan.ambience]
+        if not apart or not items:
+            sound = self._sound(plan, seconds, seed, features, steps, guidance, progress)
+            return [Layer("soundscape", sound, tuple(i.id for i in items), seed, "model")]
+        found = []
+        for k, item in enumerate(items):
+            others = tuple(dict.fromkeys(i.sound for i in items if i is not item))
+            alone = plan.only([item.id]).model_copy(
+                update={"caption": item.sound, "avoid": (*plan.avoid, *others)}
+            )
+            own = seed_of(seed, item.id)
+            tell = None if progress is None else partial(_share, progress, k, len(items))
+            sound = self._sound(alone, seconds, own, features, steps, guidance, tell)
+            hit = isinstance(item, Event) and bool(item.onsets)
+            sound = levelled(sound, HIT_LEVEL if hit else TEXTURE_LEVEL, item.level, hit)
+            found.append(Layer(item.id, sound, (item.id,), own, "model"))
+        return found
+
+    def _sound(
+        self,
+        plan: Plan,
+        seconds: Fraction,
+        seed: int,
+        features: Features,
+        steps: int,
+        guidance: float,
+        progress: Callable[[float], None] | None,
+    ) -> NDArray[np.float32]:
         if progress is not None:
             progress(0.0)
         given = self.conditions(features, metaclip_caption(plan), t5_thought(plan))
@@ -300,9 +336,7 @@ class ThinkSound:
         latents = self.latents(
             given, count, noise, steps=steps, guidance=guidance, avoid=avoid, progress=tell
         )
-        sound = self.decode(latents, samples(seconds))
-        events = tuple([e.id for e in plan.events] + [a.id for a in plan.ambience])
-        return [Layer("soundscape", sound, events, seed, "model")]
+        return self.decode(latents, samples(seconds))
 
     def _caption(self, text: str) -> Tensor:
         with self._part("ears") as ears:
@@ -345,3 +379,7 @@ def _told(pictures: Iterable[Tensor], tell: Callable[[int], None]) -> Iterator[T
     for i, picture in enumerate(pictures):
         tell(i)
         yield picture
+
+
+def _share(progress: Callable[[float], None], k: int, count: int, done: float) -> None:
+    progress((k + done) / count)
