@@ -273,7 +273,7 @@ def test_the_released_model_fills_a_gap_by_its_flow(take, tmp_path):
 def run(capsys, monkeypatch, *arguments):
     from reasound import edit_cli
 
-    monkeypatch.setattr(page, "file", None, raising=False)
+    monkeypatch.setattr(page, "_file", None)
     edit_cli.app(list(arguments), standalone_mode=False)
     return capsys.readouterr().out
 

