@@ -23,7 +23,8 @@ from reasound.stages.edits import level as levels
 from reasound.stages.edits import plans
 from reasound.stages.edits.stretch import stretched
 from reasound.stages.edits.styles import STYLES, known, styled
-from reasound.stages.edits.timing import continuation, shifted
+from reasound.stages.edits.timing import _struck_on, continuation, shifted
+from reasound.synthesis.editing import window
 from reasound.take import Layer, Output, Take
 
 T = np.arange(N) / RATE
@@ -144,9 +145,11 @@ def test_the_whole_sound_gets_longer_and_the_old_part_is_the_same_bits(engine, t
         assert np.array_equal(one.audio[:, kept], layer(take, one.name).audio)
     rain = layer(made, "rain").audio
     assert abs(level(rain[:, new]) - level(layer(take, "rain").audio)) < 3
-    assert not layer(made, "dog").audio[:, new].any()
-    onset = 1.0 if side == "after" else 3.0
-    assert plans.items(made.plan)["dog"].onsets[0] == onset
+    assert not layer(made, "engine").audio[:, new].any()  # it had stopped, or not begun
+    # The dog was barking and goes on at its pace of 1.75 s.
+    barks = (1.0, 3.0, 4.5, 6.25) if side == "after" else (1.25, 3.0, 5.0, 6.5)
+    assert plans.items(made.plan)["dog"].onsets == pytest.approx(barks)
+    assert abs(level(layer(made, "dog").audio[:, new]) - level(layer(take, "dog").audio)) < 6
     assert "longer than before" in engine.notes[0]
     assert np.abs(mixed(made.layers) - made.audio).max() < 1e-4
 
@@ -357,3 +360,65 @@ def test_bad_options_are_one_sentence(tmp_path, capsys, monkeypatch):
     ):
         with pytest.raises(UserError, match=says):
             run(capsys, monkeypatch, *arguments)
+
+
+def test_an_added_sound_is_struck_at_the_moments_that_were_named(engine, take):
+    asked = plan(
+        {"verb": "add", "sound": "a knock on wood", "sound_class": "impact/wood", "onsets": [1.5, 3.25]}
+    )
+    made = edit(engine, take, None, asked)
+    new = next(x for x in made.layers if x.name not in {y.name for y in take.layers})
+    assert plans.items(made.plan)[new.events[0]].onsets == (1.5, 3.25)
+    for at in (1.5, 3.25):
+        before, after = (new.audio[:, round(t * RATE) : round((t + 0.1) * RATE)] for t in (at - 0.2, at))
+        assert np.square(after).sum() > 10 * np.square(before).sum()
+    assert made.what == "add “a knock on wood” at 1.5 and 3.25 s"
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        (
+            {"verb": "add", "sound": "a knock", "onsets": [1.0, 7.0]},
+            "cannot add at 7 s: the clip is only 6 s long",
+        ),
+        (
+            {"verb": "remove", "targets": ["dog"], "onsets": [1.0]},
+            "'remove' has onsets, but only 'add' strikes",
+        ),
+    ],
+)
+def test_moments_that_cannot_be_kept(engine, take, changes, words):
+    with pytest.raises(UserError, match=words):
+        edit(engine, take, None, plan(changes))
+
+
+def test_a_bouncing_ball_goes_on_dying_away(engine, take):
+    ball = Event(
+        id="ball",
+        source="a ball",
+        sound="a ball bounces",
+        sound_class="impact/ball",
+        end=6,
+        onsets=(2.0, 3.6, 4.88, 5.904),
+        strengths=(1.0, 0.8, 0.64, 0.512),
+    )
+    hits = _struck_on(ball, (6.0, 9.0), "after")
+    gaps = np.diff([5.904, *(t for t, _ in hits)])
+    assert gaps == pytest.approx([0.8192 * 0.8**k for k in range(len(hits))], abs=1e-3) and len(hits) > 3
+    assert [s for _, s in hits] == pytest.approx([0.512 * 0.8 ** (k + 1) for k in range(len(hits))])
+    assert _struck_on(ball.model_copy(update={"onsets": (0.5, 0.9, 1.3, 1.7)}), (6.0, 9.0), "after") == []
+
+
+def test_a_hole_in_a_layer_is_filled_as_loud_as_the_rest(engine, take):
+    hurt = replace(
+        take,
+        layers=tuple(
+            replace(x, audio=x.audio * (1 - window((2.5, 4.0), N)).astype(np.float32)) for x in take.layers
+        ),
+    )
+    made = edit(engine, hurt, None, plan({"verb": "inpaint", "start": 2.5, "end": 4.0}))
+    part = slice(round(2.6 * RATE), round(3.9 * RATE))
+    for name in ("dog", "rain"):
+        old, new = layer(take, name).audio[:, part], layer(made, name).audio[:, part]
+        assert abs(level(new) - level(old)) < 6, name

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from reasound.data.scenes.truth import Task
-from reasound.evaluation.edits import levels, of_target, si_sdr, told
+from reasound.evaluation.edits import added, levels, of_target, si_sdr, told
 from reasound.plan import Ambience, Event, Plan
 from reasound.synthesis.codec import Codec, CodecConfig
 from reasound.synthesis.dit import DiT, pocket
@@ -179,6 +179,14 @@ def test_only_the_right_answer_is_done(operation):
     silence = of_target(asked, np.zeros_like(target), target)
     assert silence["edit_done"] == 0
     assert silence["edit_identical"] == (1 if operation == "extract" else 0)
+
+
+def test_the_level_of_what_was_laid_over_a_sound():
+    given, target, new = noise(1), noise(2), noise(3)  # another noise in place of the target
+    level, rest = added(given + 0.5 * new, target, given)
+    assert level == pytest.approx(-6, abs=0.2) and abs(rest) < 0.1
+    assert added(given, target, given)[0] < -80
+    assert added(0.5 * given, target, given)[1] == pytest.approx(-6, abs=0.1)
 
 
 # -- the editor --------------------------------------------------------------------------------------------------------

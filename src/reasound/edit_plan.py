@@ -60,6 +60,8 @@ class Operation(Value):
     """The span in seconds that changes; empty: from the beginning."""
     end: Seconds | None = None
     """Empty: to the end."""
+    onsets: tuple[Seconds, ...] = ()
+    """add: the moments at which it is struck, in order; empty: at the pace of its kind."""
     amount: float | None = None
     """gain: dB, + louder; move: seconds, + later; pan: -1 left to 1 right; distance: factor, above 1 farther; reverb: 0
     to 1; speed: factor, above 1 faster; extend: seconds."""
@@ -76,6 +78,8 @@ class Operation(Value):
             raise ValueError(
                 f"{self.verb!r} ends at {self.end:g} s, not after its start at {self.start or 0:g} s"
             )
+        if list(self.onsets) != sorted(set(self.onsets)):
+            raise ValueError(f"the onsets of {self.verb!r} are not in order")
         return self
 
 
@@ -119,6 +123,10 @@ class EditPlan(Document):
                 raise UserError(
                     f"cannot move by {operation.amount:g} s: the clip is only {plan.seconds:g} s long"
                 )
+            if late := [t for t in operation.onsets if t >= plan.seconds]:
+                raise UserError(
+                    f"cannot {operation.verb} at {late[0]:g} s: the clip is only {plan.seconds:g} s long"
+                )
             if operation.verb != "extend":
                 try:
                     check_span(f"{operation.verb!r}", operation.start, operation.end, plan.seconds)
@@ -132,6 +140,8 @@ def _check_needs(operation: Operation) -> None:
     verb = operation.verb
     if verb == "add" and operation.targets:
         raise UserError(f"'add' has the target {operation.targets[0]!r}, but it adds beside what is there")
+    if operation.onsets and verb != "add":
+        raise UserError(f"{verb!r} has onsets, but only 'add' strikes something new")
     if verb in ("extract", "solo") and not operation.targets:
         raise UserError(f"{verb!r} does not say what is to be heard alone")
     if verb in ("add", "replace") and not operation.sound:

@@ -4,24 +4,40 @@ rest as it was?"""
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from reasound.data.scenes.truth import Audio, Task
+from reasound import __version__
+from reasound.data.scenes.tasks import hole
+from reasound.data.scenes.truth import Audio, Task, TrueScene
+from reasound.edit_plan import EditPlan, Operation
+from reasound.errors import UserError
 from reasound.evaluation.heard import Scores, defined
 from reasound.evaluation.scores import FLOOR_DB, spectrogram
+from reasound.mixing.loudness import loudness, true_peak
+from reasound.pipeline import GUIDANCE, PEAK, STEPS, Reasound
 from reasound.plan import Event, Plan
+from reasound.stages.edit import edit, understood
+from reasound.stages.edits.plans import excerpt, items
+from reasound.stages.edits.work import ORIGINAL
 from reasound.synthesis.editing import Edit, Editor, filled, laid_over
 from reasound.synthesis.library import LibraryRenderer
 from reasound.synthesis.model import ModelRenderer
-from reasound.timeline import SAMPLE_RATE
+from reasound.take import Layer, Mix, Settings, Source, Take
+from reasound.timeline import SAMPLE_RATE, samples
 
 GONE_DB = -12.0
 """Level of what should be gone, against what it was."""
 KEPT_DB = 3.0
 """By how much the level of what should stay, or be there, may differ from the right one."""
+PRESENT_DB = -6.0
+"""Level of what was added or made anew, against the right answer, from which on it is there; 12 dB too loud is fine."""
+SMALL_DB = 1.5
+"""Change of the level of what an edit is not about, of which nobody takes notice."""
+Sound = Literal["layers", "original"]
+"""What is edited: a take with a layer for every sound, or a foreign sound track."""
 _BANDS = 24
 """Parts of equal width on the mel scale in each of which levels are found by themselves."""
 
@@ -44,6 +60,80 @@ def edited(
     edits = [Edit(task.operation, task.span, task.event) for task in tasks]
     given = [untouched(task) for task in tasks]
     return Editor(renderer, library).apply(plan, given, edits, seed, steps=steps)
+
+
+def staged(engine: Reasound, scene: TrueScene, task: Task, plan: Plan, sound: Sound, words: bool) -> Audio:
+    """Stage three's answer [2, N] to a task, given the edit plan or, with `words`, the instruction alone.
+
+    What cannot be done, or is not understood, leaves the sound as it was given.
+    """
+    take = taken(scene, task, plan, sound)
+    try:
+        asked = understood(engine, take, task.instruction) if words else wanted(task, scene)
+        made = edit(engine, take, None, asked)
+    except UserError:
+        return untouched(task)
+    alone = {name for o in asked.operations if o.verb == "extract" for name in o.targets}
+    if not alone:
+        found = made.audio
+    else:
+        layers = [layer.audio for layer in made.layers if alone & set(layer.events)]
+        found = np.sum(layers, axis=0, dtype=np.float32) if layers else np.zeros_like(take.audio)
+    n = task.answer.shape[1]
+    return np.pad(found, ((0, 0), (0, max(n - found.shape[1], 0))))[:, :n]
+
+
+def wanted(task: Task, scene: TrueScene) -> EditPlan:
+    """The edit plan that says what a task asks for."""
+    start, end = task.span
+    if task.operation == "add":
+        item = items(scene.plan)[task.event]
+        timed = isinstance(item, Event)
+        asked = Operation(
+            verb="add",
+            sound=task.target,
+            sound_class=item.sound_class,
+            start=start if timed else None,
+            end=end if timed else None,
+            onsets=item.onsets if isinstance(item, Event) else (),
+        )
+    elif task.operation == "extend":
+        asked = Operation(verb="extend", amount=end - start, side="after")
+    elif task.operation == "inpaint":
+        asked = Operation(verb="inpaint", start=start, end=end)
+    else:
+        asked = Operation(verb=task.operation, targets=(task.event,))
+    return EditPlan(instruction=task.instruction, operations=(asked,))
+
+
+def taken(scene: TrueScene, task: Task, plan: Plan, sound: Sound) -> Take:
+    """The sound that a task gives as a take: its stems as layers, or all of it as one. `plan`: of the whole scene."""
+    n = task.given.shape[1]
+    stems = {name: stem[:, :n] for name, stem in scene.stems.items()}
+    if task.operation == "add":
+        del stems[task.event]
+        plan = plan.only(list(stems))
+    elif task.operation == "inpaint":
+        first, last = samples(task.span[0]), samples(task.span[1])
+        there = np.ones(n, np.float32)
+        there[first:last] = hole(last - first)
+        stems = {name: stem * there for name, stem in stems.items()}
+    elif task.operation == "extend":
+        plan = excerpt(plan, 0.0, n / SAMPLE_RATE)
+        stems = {name: stems[name] for name in items(plan) if name in stems}
+    if sound == "original":
+        layers = [Layer(ORIGINAL, task.given, tuple(stems), 0, ORIGINAL)]
+    else:
+        layers = [Layer(name, stem, (name,), 0, "library") for name, stem in stems.items()]
+    reached, highest = loudness(task.given), true_peak(task.given)
+    return Take(
+        source=Source(scene.id, "", scene.seconds, 0, 0),
+        plan=plan,
+        layers=tuple(layers),
+        audio=task.given,
+        mix=Mix(reached, max(PEAK, highest), reached, highest, "drop"),
+        settings=Settings(__version__, "pocket", "auto", 0, STEPS, GUIDANCE, plan.caption),
+    )
 
 
 def told(plan: Plan, seed: int) -> Plan:
@@ -80,27 +170,33 @@ def of_target(task: Task, sound: Audio, target: Audio) -> Scores:
 
     edit_identical: share of the samples outside the span that are equal bit for bit. For tasks about one sound, inside
     the span: edit_level and edit_rest, the levels of target and rest in dB against their stems; edit_sdr, SI-SDR to
-    the right answer; edit_done, whether what should be gone is 12 dB down and what should stay is there within 3 dB,
-    an added sound within 12. Silence fails, and so does the mixture, as it is or made anew.
+    the right answer; edit_kept, whether the rest's level changed by 1.5 dB at most; edit_done, whether what should be
+    gone is 12 dB down and what should stay is there within 3 dB, an added sound from 6 dB below the true one to 12
+    above. Silence fails, and so does the mixture, as it is or made anew. For the others edit_level and edit_done are of
+    all that sounds in the span.
     """
     first, last = (round(t * SAMPLE_RATE) for t in task.span)
     given = untouched(task)
     outside = np.r_[0 : min(first, task.given.shape[1]), last : task.given.shape[1]]
     scores: dict[str, float] = {"edit_identical": _equal(sound[:, outside], given[:, outside])}
-    if not task.event:
-        return defined(scores)
     part = slice(first, last)
-    rest = (given if task.operation == "add" else given - target)[:, part]
-    level, other = levels(sound[:, part], target[:, part], rest)
+    if not task.event:
+        there, right = (float(np.square(a[:, part], dtype=np.float64).sum()) for a in (sound, task.answer))
+        level = 10 * math.log10(max(there, 1e-12) / max(right, 1e-12))
+        return defined(scores | {"edit_level": level, "edit_done": float(PRESENT_DB <= level <= -GONE_DB)})
     if task.operation == "add":
-        done = abs(level) <= -GONE_DB and not abs(other) > KEPT_DB  # nan: there was nothing else
+        level, other = added(sound[:, part], target[:, part], given[:, part])
+        done = PRESENT_DB <= level <= -GONE_DB and not abs(other) > KEPT_DB  # nan: there was nothing else
+        stays = other
     else:
-        gone, kept = (level, other) if task.operation == "remove" else (other, level)
-        done = not gone > GONE_DB and not abs(kept) > KEPT_DB
+        level, other = levels(sound[:, part], target[:, part], (given - target)[:, part])
+        gone, stays = (level, other) if task.operation == "remove" else (other, level)
+        done = not gone > GONE_DB and not abs(stays) > KEPT_DB
     scores |= {
         "edit_level": level,
         "edit_rest": other,
         "edit_sdr": si_sdr(sound[:, part], task.answer[:, part]),
+        "edit_kept": math.nan if math.isnan(stays) else float(abs(stays) <= SMALL_DB),
         "edit_done": float(done),
     }
     return defined(scores)
@@ -134,6 +230,17 @@ def levels(found: Audio, target: Audio, rest: Audio) -> tuple[float, float]:
             gains = np.array([of_a, 0.0] if of_a * ax[k] > of_b * bx[k] else [0.0, of_b])
         left[k], kept[k] = gains
     return _level(left, summed(a)), _level(kept, summed(b))
+
+
+def added(found: Audio, target: Audio, given: Audio) -> tuple[float, float]:
+    """dB of what was laid over a sound, against the energy of the true stem, and of the sound under it, against what it
+    was; all [2, N]. What was added has no sample in common with the stem, but the sound under it is the very same."""
+    f, g, t = (audio.astype(np.float64) for audio in (found, given, target))
+    energy = float((g * g).sum())
+    share = float((f * g).sum()) / energy if energy else 0.0
+    new = f - share * g
+    level = 10 * math.log10(max(float((new * new).sum()), 1e-12) / max(float((t * t).sum()), 1e-12))
+    return level, 20 * math.log10(max(share, 1e-6)) if energy else math.nan
 
 
 def si_sdr(found: Audio, wanted: Audio) -> float:

@@ -111,8 +111,16 @@ EDIT = {
     "edit_level": Measure("level of the target in the span, against its stem", "dB", "", 1, "edit/level"),
     "edit_rest": Measure("level of the rest in the span, against its own", "dB", "", 1, "edit/rest"),
     "edit_sdr": Measure("SI-SDR to the right answer in the span", "dB", "higher", 1, "edit/si-sdr"),
+    "edit_kept": Measure(
+        "share of edits in which what should stay changed by 1.5 dB at most", "", "higher", 3, "edit/kept"
+    ),
     "edit_done": Measure(
-        "what should be gone is 12 dB down, what should stay is within 3 dB", "", "higher", 3, "edit/done"
+        "share of edits done: what should be gone is 12 dB down, what should stay is within 3 dB, what is new is at "
+        "least as loud as 6 dB below the right one",
+        "",
+        "higher",
+        3,
+        "edit/done",
     ),
 }
 MEASURES = TIME | PLACE | SOUND | FINISH | CONTROL | FOLLOWED | PLAN | EDIT

@@ -19,7 +19,7 @@ from reasound.data.scenes.truth import OPERATIONS, TrueScene
 from reasound.errors import UserError
 from reasound.evaluation.about import about, digest
 from reasound.evaluation.clips import common_beat
-from reasound.evaluation.edits import edited, told, untouched
+from reasound.evaluation.edits import edited, staged, told, untouched
 from reasound.evaluation.heard import Heard, Scores
 from reasound.evaluation.onsets import Seconds, audio_onsets, f1
 from reasound.evaluation.page import Card, Sound
@@ -85,7 +85,10 @@ EDITORS = {
     for who, text in {
         "truth": "the right answer",
         "nothing done": "the sound as it was given",
-        "model": "the audio model, with the sound as context",
+        "layers": "stage three on a take with its plan and a layer for every sound, told the operation",
+        "words": "the same, told in words only",
+        "foreign": "stage three on a sound track without layers, told the operation and what is in it",
+        "model": "the audio model alone, with the sound as context",
     }.items()
 }
 ALL_SYSTEMS = SYSTEMS | REASONERS | RULES | EDITORS
@@ -259,7 +262,15 @@ def edits(engine: Reasound, scene: TrueScene, seed: int, steps: int) -> dict[str
     plan = told(scene.plan, seed)
     answers = edited(engine.generator, plan, tasks, seed, steps, engine.library)
     for task, answer in zip(tasks, answers, strict=True):
-        for who, sound in (("truth", task.answer), ("nothing done", untouched(task)), ("model", answer)):
+        sounds = {
+            "truth": task.answer,
+            "nothing done": untouched(task),
+            "layers": staged(engine, scene, task, scene.plan, "layers", words=False),
+            "words": staged(engine, scene, task, scene.plan, "layers", words=True),
+            "foreign": staged(engine, scene, task, plan, "original", words=False),
+            "model": answer,
+        }
+        for who, sound in sounds.items():
             scores[f"{task.operation}: {who}"] = of_edit(task, sound, scene)
     return scores
 

@@ -132,7 +132,8 @@ class _Scene:
 def _add(scene: _Scene, rng: np.random.Generator) -> Task | None:
     if not (name := _one(scene, rng)):
         return None
-    span = _support(scene.stems[name])
+    lasts = isinstance(scene.items[name], Ambience)
+    span = (0.0, scene.seconds) if lasts else _support(scene.stems[name])
     return _task(scene, rng, "add", name, span, scene.without(name), scene.mix)
 
 
@@ -162,7 +163,7 @@ def _inpaint(scene: _Scene, rng: np.random.Generator) -> Task | None:
         return None
     start, end = heard[int(rng.integers(len(heard)))]
     given = scene.mix.copy()
-    given[:, samples(start) : samples(end)] *= _hole(samples(end) - samples(start))
+    given[:, samples(start) : samples(end)] *= hole(samples(end) - samples(start))
     return _task(scene, rng, "inpaint", "", (start, end), given, scene.mix)
 
 
@@ -228,7 +229,7 @@ def _levels(audio: Audio) -> NDArray[np.float64]:
     return 10 * np.log10(np.add.reduceat(power, edges) / sizes + 1e-12)
 
 
-def _hole(n: int) -> NDArray[np.float32]:
+def hole(n: int) -> NDArray[np.float32]:
     """[n] gains: the sound goes, is away, and comes back."""
     fade = np.linspace(1, 0, samples(FADE) + 1, dtype=np.float32)[1:]
     hole = np.zeros(n, np.float32)

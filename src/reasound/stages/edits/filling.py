@@ -18,6 +18,8 @@ from reasound.timeline import SAMPLE_RATE, samples
 
 AROUND = 5.0
 """Seconds before and after a span that are heard while it is filled."""
+HOLE = 1e-3
+"""Of full scale (-60 dBFS): what stays below it was cut out."""
 
 
 def inpaint(work: Work, operation: Operation) -> None:
@@ -59,9 +61,31 @@ def _named(work: Work, operation: Operation, span: tuple[float, float]) -> Event
 def _other_take(work: Work, layer: Layer, span: tuple[float, float]) -> None:
     """The same event with another seed; a layer says the seed of most of it."""
     item = work.item(layer.events[0])
-    gain = level.gain_of(replace(layer, gain=0.0, pan=0.0), item) or 0.0
-    made = making.scaled(making.rendered(work, item, work.seed).audio, gain)
-    work.put(replace(layer, audio=work.joined(layer.audio, made, span)))
+    made = making.rendered(work, item, work.seed).audio
+    gain = _as_outside(work, layer, made, span)
+    if gain is None and _sounds(layer, item, span):
+        gain = level.gain_of(replace(layer, gain=0.0, pan=0.0), item)
+    if gain is None:
+        gain = level.mastering(work, item, but=layer.name)
+    work.put(replace(layer, audio=work.joined(layer.audio, making.scaled(made, gain or 0.0), span)))
+
+
+def _sounds(layer: Layer, item: plans.Item, span: tuple[float, float]) -> bool:
+    """Whether a layer is heard where its event is struck in the span; else that was cut out."""
+    hits = [item.onsets[i] for i in plans.within(item, *span)] if isinstance(item, Event) else []
+    moments = [layer.audio[:, samples(t) : samples(t + 0.05)] for t in hits or [sum(span) / 2]]
+    return any(np.abs(moment).max(initial=0.0) > HOLE for moment in moments)
+
+
+def _as_outside(work: Work, layer: Layer, made: Audio, span: tuple[float, float]) -> float | None:
+    """dB that make another take as loud as the layer is outside the span; None where it has no business there."""
+    if not plans.without(work.item(layer.events[0]), *span, work.seconds, work.names()):
+        return None
+    apart = [work.joined(audio, np.zeros_like(audio), span) for audio in (layer.audio, made)]
+    there, ours = (float(np.square(audio, dtype=np.float64).sum()) for audio in apart)
+    if not there or not ours:
+        return None
+    return float(np.clip(plans.decibels(there / ours) / 2, -level.MOST, level.MOST))
 
 
 def remake(work: Work, layer: Layer, span: tuple[float, float]) -> None:

@@ -65,16 +65,20 @@ def gain_of(layer: Layer, item: Item) -> float | None:
     return None if found is None else float(np.clip(found - planned(item), -MOST, MOST))
 
 
-def mastering(work: Work, item: Item) -> float | None:
-    """dB that bring what a renderer makes of a new item to the level of the take; None for a silent take."""
+def mastering(work: Work, item: Item, but: str = "") -> float | None:
+    """dB that bring what a renderer makes of a new item to the level of the take; None for a silent take.
+
+    `but`: a layer that does not tell; then only the others do.
+    """
     known = items(work.plan)
     gains = []
     for layer in work.layers:
-        if len(layer.events) == 1 and layer.renderer in ("library", "model") and layer.events[0] in known:
+        ours = layer.name != but and len(layer.events) == 1 and layer.renderer in ("library", "model")
+        if ours and layer.events[0] in known:
             gain = gain_of(layer, known[layer.events[0]])
             gains += [] if gain is None else [gain]
-    if gains:
-        return float(median(gains))
+    if gains or but:
+        return float(median(gains)) if gains else None
     return _beside_a_mixture(work, item)
 
 

@@ -13,10 +13,12 @@ from reasound.stages.edits import level, making, plans
 from reasound.stages.edits.fields import silence
 from reasound.stages.edits.plans import Item
 from reasound.stages.edits.work import ORIGINAL, Work
+from reasound.synthesis.editing import FADE
 from reasound.synthesis.library import rng_for
 from reasound.synthesis.manners import habit
 from reasound.synthesis.placing import beat
 from reasound.take import Layer
+from reasound.timeline import samples
 
 UNDER = ("ambience", "weather")
 """Groups of classes that lie under the whole clip unless a time is named."""
@@ -52,11 +54,13 @@ def extract(work: Work, operation: Operation) -> None:
 
 def add(work: Work, operation: Operation) -> None:
     new = _new_item(work, operation)
-    layer = making.added(work, new)
-    if (span := work.span(operation)) is not None and not (isinstance(new, Event) and new.onsets):
-        layer = replace(layer, audio=work.joined(np.zeros_like(layer.audio), layer.audio, span))
-    elif span is not None and operation.end is not None:
-        layer = replace(layer, audio=work.joined(np.zeros_like(layer.audio), layer.audio, span))
+    layer, hits = making.added(work, new), isinstance(new, Event) and bool(new.onsets)
+    span = work.span(operation)
+    if span is not None and (operation.end is not None or not hits):
+        share = work.share(span)
+        if hits:  # an attack is not to fall into a fade
+            share[samples(span[0]) : samples(span[0] + FADE)] = 1.0
+        layer = replace(layer, audio=layer.audio * share)
     work.layers.append(layer)
     work.plan = plans.told(
         plans.added(work.plan, new), operation.reason or f"“{new.sound}” was asked for.", [new.id], "semantic"
@@ -124,8 +128,11 @@ def _new_item(work: Work, operation: Operation) -> Item:
     if start is None and end is None and way.manner == "texture" and sound_class.split("/")[0] in UNDER:
         return Ambience(id=name, sound=operation.sound, sound_class=sound_class, level=UNDER_LEVEL)
     first, last = start or 0.0, min(seconds if end is None else end, seconds)
-    onsets: tuple[float, ...] = ()
-    if way.manner in ("step", "hit") and (end is not None or start is None) and last - first >= ONCE:
+    onsets = operation.onsets
+    if onsets:
+        first = onsets[0] if start is None else min(first, onsets[0])
+        last = min(onsets[-1] + RINGS, seconds) if end is None else max(last, onsets[-1] + plans.SHORTEST)
+    elif way.manner in ("step", "hit") and (end is not None or start is None) and last - first >= ONCE:
         onsets = tuple(beat(way, max(first, 0.05), last, rng_for(work.seed, name)))
     elif way.manner == "texture":
         pass

@@ -27,6 +27,10 @@ LIKE = 882
 """Samples (20 ms) by which a moment is found that is like the last one."""
 CONTEXT = 6.0
 """Seconds of a sound from which it is continued."""
+RESTS = 1.5
+"""Of its longest pause: what has not been struck for so long has come to rest."""
+QUICKEST, FAINTEST = 0.03, 0.05
+"""Seconds between two hits at least, and the strength of the last one that is heard of what dies away."""
 AT_EDGE = 0.1
 """Seconds from the end of the clip within which a sound is taken to go on beyond it."""
 
@@ -208,27 +212,53 @@ def _more_hits(work: Work, layer: Layer, item: Event, amount: float, side: str) 
         )
     if work.engine.released is not None:
         raise UserError("thinksound cannot make single hits; use --model pocket for this edit")
-    pace = float(np.median(np.diff(item.onsets)))
-    edge = item.onsets[0] if side == "before" else item.onsets[-1]
-    steps = np.arange(1, int(amount / pace + 1e-6) + 1) * pace
-    times = [float(t) for t in (edge - steps if side == "before" else edge + steps)]
-    times = [round(t, 4) for t in times if 0 <= t < work.seconds]
-    if not times:
+    if not (hits := _next_hits(item, amount, side, work.seconds)):
+        pace = float(np.median(np.diff(item.onsets)))
         raise UserError(
             f"{item.id!r} has no room for another hit within {amount:g} s at its pace of {pace:.3g} s"
         )
-    strength = float(np.median([s for _, s in item.hits()]))
-    hits = [(t, strength) for t in times]
+    _strike(work, layer, item, hits)
+
+
+def _next_hits(item: Event, amount: float, side: str, seconds: float) -> list[tuple[float, float]]:
+    """Times and strengths of further hits within `amount` seconds of the first or last one, at the usual pace; what was
+    dying away, like a ball that bounces, goes on doing so."""
+    times, strengths = (np.asarray(x) for x in zip(*item.hits(), strict=True))
+    gaps = np.diff(times)
+    pace, strength, quicker, softer = float(np.median(gaps)), float(np.median(strengths)), 1.0, 1.0
+    if side == "after" and len(times) > 2 and strengths[-3] > strengths[-2] > strengths[-1] > 0:
+        softer = float(np.sqrt(strengths[-1] / strengths[-3]))
+        quicker = min(float(gaps[-1] / gaps[-2]), 1.0)
+        pace, strength = float(gaps[-1]) * quicker, float(strengths[-1]) * softer
+    found: list[tuple[float, float]] = []
+    away, way = pace, 1 if side == "after" else -1
+    edge = float(times[-1] if side == "after" else times[0])
+    while away <= amount + 1e-6 and 0 <= (t := edge + way * away) < seconds and strength > FAINTEST:
+        found.append((round(t, 4), strength))
+        pace, strength = max(pace * quicker, QUICKEST), strength * softer
+        away += pace
+    return found
+
+
+def _strike(
+    work: Work,
+    layer: Layer,
+    item: Event,
+    hits: list[tuple[float, float]],
+    span: tuple[float, float] | None = None,
+) -> None:
+    """More hits on the layer of an event, as loud as those that it has; nothing of them is heard outside the span."""
     new, only = (plans.timed(item, found, work.seconds) for found in ([*item.hits(), *hits], hits))
     assert new is not None and only is not None
     gain = level.gain_of(replace(layer, gain=0.0, pan=0.0), item) or 0.0
     made = making.scaled(making.rendered(work, only, work.seed).audio, gain)
-    work.put(replace(layer, audio=(layer.audio + made).astype(np.float32)))
+    work.put(replace(layer, audio=work.joined(layer.audio, layer.audio + made, span)))
     work.plan = plans.changed(work.plan, item.id, new)
 
 
 def _whole(work: Work, amount: float, side: str) -> None:
-    """The sound begins earlier or ends later; what lasts goes on, what lies under it lies under all of it."""
+    """The sound begins earlier or ends later; what lasts goes on, what lies under it lies under all of it, and what was
+    still being struck is struck on."""
     more, seconds = samples(amount), work.seconds
     pad = ((0, 0), (more, 0) if side == "before" else (0, more))
     work.unlocked(work.layers, "extend")
@@ -248,6 +278,12 @@ def _whole(work: Work, amount: float, side: str) -> None:
     span = (0.0, amount) if side == "before" else (seconds, work.seconds)
     for layer in list(work.layers):
         audio = old[layer.name]
+        ours = layer.renderer not in (ORIGINAL, TAKEN) and work.engine.released is None
+        if ours and len(layer.events) == 1 and audio.any():
+            item = work.item(layer.events[0])
+            if isinstance(item, Event) and (hits := _struck_on(item, span, side)):
+                _strike(work, layer, item, hits, span)
+                continue
         if not audio.any() or not (going[layer.name] or layer.renderer == ORIGINAL):
             continue
         if work.engine.released is None and (layer.renderer == ORIGINAL or len(layer.events) > 1):
@@ -272,6 +308,17 @@ def _whole(work: Work, amount: float, side: str) -> None:
         f"The sound is {amount:g} s longer than before ({work.seconds:g} s instead of {seconds:g}); "
         "the video keeps its length and has the sound that belongs under it, mix.wav has all of it."
     )
+
+
+def _struck_on(item: Event, span: tuple[float, float], side: str) -> list[tuple[float, float]]:
+    """Hits in the new `span` of one that had not come to rest before it."""
+    if len(item.onsets) < 2:
+        return []
+    away = item.onsets[0] - span[1] if side == "before" else span[0] - item.onsets[-1]
+    if away > RESTS * float(np.diff(item.onsets).max()):
+        return []
+    hits = _next_hits(item, away + span[1] - span[0], side, span[1])
+    return [hit for hit in hits if span[0] <= hit[0] < span[1]]
 
 
 def _goes_on(work: Work, layer: Layer, side: str) -> set[str]:

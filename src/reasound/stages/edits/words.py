@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from reasound.edit_plan import EditPlan, Operation
 from reasound.plan import Plan
+from reasound.reasoning.explain import listed
 from reasound.stages.edits.plans import items
 
 
@@ -21,7 +22,7 @@ def said(o: Operation, plan: Plan) -> str:
     what = " and ".join(named) or ("" if o.verb == "add" else "the whole mix")
     amount = 0.0 if o.amount is None else o.amount
     text = {
-        "add": f"add “{o.sound}”",
+        "add": f"add “{o.sound}”" + (f" at {listed(f'{t:g}' for t in o.onsets)} s" if o.onsets else ""),
         "remove": f"remove {what}",
         "replace": f"put “{o.sound}” in the place of {what}",
         "extract": f"put {what} on its own layer",
@@ -37,6 +38,8 @@ def said(o: Operation, plan: Plan) -> str:
         "mute": f"mute {what}",
         "solo": f"hear only {what}",
     }[o.verb]
+    if o.onsets:
+        return text
     if o.start is not None and o.end is not None:
         return f"{text}, {o.start:g} to {o.end:g} s"
     if o.start is not None:
