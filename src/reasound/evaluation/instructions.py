@@ -21,7 +21,7 @@ from reasound.evaluation.report import Measure, Report, build
 from reasound.perception.text import MiniLM
 from reasound.pipeline import Report as Tell
 from reasound.pipeline import quiet
-from reasound.plan import Plan
+from reasound.plan import RING, Plan
 from reasound.reasoning.choose import open_reasoner
 from reasound.reasoning.reasoner import Reasoner
 
@@ -85,7 +85,10 @@ def score(answer: EditPlan | None, case: Case) -> dict[str, float | None]:
     scores: dict[str, float | None] = {"operation": float(verbs), "target": float(targets)}
     sounds = [o.sound_class == w["sound_class"] for o, w in pairs if w.get("sound_class")]
     times = [
-        _near(getattr(o, key), w[key]) for o, w in pairs for key in ("start", "end") if w.get(key) is not None
+        _near(at, w[key])
+        for o, w in pairs
+        for key, at in (("start", o.start), ("end", o.onsets[-1] + RING if o.onsets else o.end))
+        if w.get(key) is not None
     ]
     sizes = [_close(o.amount, w["amount"]) for o, w in pairs if w.get("amount") is not None]
     sizes += [_sign(o) == w["direction"] for o, w in pairs if "direction" in w]

@@ -12,7 +12,7 @@ from reasound.reasoning.instructions.amounts import bare, degree, factor, number
 from reasound.reasoning.instructions.newsound import add, inpaint, replace
 from reasound.reasoning.instructions.refusals import SHORTER
 from reasound.reasoning.instructions.request import Refused, Request, without_times
-from reasound.reasoning.instructions.targets import FILLER, Absent, Meant, find
+from reasound.reasoning.instructions.targets import FILLER, OTHERS, Absent, Meant, content, find
 from reasound.reasoning.instructions.verbs import ROOM_WORDS, room_of, style_of
 from reasound.reasoning.instructions.words import pattern
 
@@ -288,9 +288,10 @@ def _plain(verb: Verb, *, whole: bool) -> Callable[[Request], list[Operation] | 
     """For verbs that need nothing but targets."""
 
     def builder(r: Request) -> list[Operation] | None:
-        if not r.aim(FROM_REST.sub(" ", r.names), whole=whole) or (
-            not r.targets.ids and verb in ("extract", "solo")
-        ):
+        names = FROM_REST.sub(" ", r.names)
+        if verb in ("extract", "solo") and content(alone := OTHERS.sub(" ", names)):
+            names = alone  # "just the radio, the others out of the way"
+        if not r.aim(names, whole=whole) or (not r.targets.ids and verb in ("extract", "solo")):
             return None
         if verb == "remove" and number(r.text, "db") is not None:
             return None

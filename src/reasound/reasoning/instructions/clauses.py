@@ -7,10 +7,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from reasound.reasoning.instructions import sounds
+from reasound.reasoning.instructions.language import function_words
 from reasound.reasoning.instructions.targets import FILLER
 from reasound.reasoning.instructions.verbs import Cue, cues
 from reasound.reasoning.instructions.words import pattern
 
+LEADING = re.compile(r"^(?:(?:please|then|also|now|just|and|so|but|you|to|can|could|would|kindly) )+")
+WE = re.compile(r"(?:i|we)\b")
+TAKE = re.compile(
+    r"take (?:the|that|this|those|both) [a-z -]+(?<! out)(?<! away)(?<! off)(?<! down)(?<! back)"
+)
+HANDLED = re.compile(r"^[a-z]+ (?:it|them)\b")
+UNKNOWN_ORDER = re.compile(
+    r"([a-z]+) (?:the|that|this|those|these|it|them|all|both|every|my|our|his|her)\b(?! (?:is|are|was|were)\b)"
+)
 BETWEEN = pattern("between")
 GREETING = pattern("greeting")
 PARTING = pattern("parting")
@@ -60,6 +70,32 @@ def _plain(text: str) -> str:
     text = PARTING.sub("", GREETING.sub("", " ".join(text.split()).strip(" ,")))
     text = SHOULD.sub(r"add \1 \2", text)
     return NICE.sub(r"add \1", text).strip()
+
+
+def is_order(words: str) -> bool:
+    """They begin with a verb that asks for something, or a wish for what is there."""
+    words = LEADING.sub("", words)
+    if re.match(r"(?:i|we) (?:want|need|would like) (?:the|that|this|those|my|our|all)\b", words):
+        return True
+    cue = strongest(words)
+    begins = (
+        cue is not None
+        and cue.score >= WEAK
+        and cue.kind != "style"
+        and words.split()[:1] == cue.said.split()[:1]
+        and not WE.match(words)
+    )
+    return begins or is_unknown_order(words) or (OPENS.match(words) is not None and not WE.match(words))
+
+
+def is_unknown_order(words: str) -> bool:
+    """ "Florp the horse": a verb that no table knows, done to something."""
+    found = UNKNOWN_ORDER.match(LEADING.sub("", words))
+    if found is None or strongest(words) is not None:
+        return False
+    verb = found[1]
+    is_word = verb in FILLER or verb in function_words()["english"] or verb.endswith(("ing", "ed", "ly"))
+    return not is_word and not sounds.kind(verb)
 
 
 def strongest(text: str) -> Cue | None:
@@ -120,6 +156,10 @@ def _joined(parts: list[tuple[str, bool, str]]) -> Iterator[Clause]:
         if begins and waiting:
             made.append(Clause(waiting, None, True))
             waiting = ""
+        after = parts[number + 1][0] if number + 1 < len(parts) else ""
+        if TAKE.fullmatch(words) and HANDLED.search(after):  # "take the crow, send it back"
+            made.append(Clause(words.split(" ", 1)[1], None, True))
+            continue
         negated = NEGATED.match(words)
         if negated and made and not begins:
             made.append(Clause(words, None, True))
@@ -141,7 +181,8 @@ def _joined(parts: list[tuple[str, bool, str]]) -> Iterator[Clause]:
             made.append(Clause(waiting, None, True))
             waiting, text, cue = "", words, strongest(words)
         before = made[-1] if made and not made[-1].is_remark and not begins else None
-        separate = OPENS.match(words) and cue is not None and cue.score >= WHOLE_CUE
+        is_whole = cue is not None and cue.score >= WHOLE_CUE
+        separate = HANDLED.match(words) or (OPENS.match(words) and is_whole)
         if cue is not None and before is not None and not waiting and before.cue is not None and not separate:
             together = strongest(f"{before.text} and {words}")
             if together and together.score > max(before.cue.score, cue.score) + MERGE:
@@ -159,12 +200,15 @@ def _joined(parts: list[tuple[str, bool, str]]) -> Iterator[Clause]:
         names_something = any(w not in FILLER for w in re.findall(r"[a-z-]+", words)) or "@" in words
         names_something = names_something or bool(
             re.search(
-                r"\b(?:it|them|one|ones|both|db|percent|times|half|twice|double|triple|left|right)\b", words
+                r"\b(?:it|them|one|ones|both|db|percent|seconds|meters|times|half|twice|double|triple|left|right)\b",
+                words,
             )
         )
         last = number + 1 == len(parts) or parts[number + 1][1]
         opens = OPENS.match(words) and not last
-        if before is not None and not waiting and not opens and (names_something or last):
+        if is_unknown_order(words) and not waiting:
+            made.append(Clause(words, None, True))
+        elif before is not None and not waiting and not opens and (names_something or last):
             if names_something and not PICTURE.search(words):
                 before.text = f"{before.text} {',' if joint in ',:' else 'and'} {words}"
                 before.cue = strongest(before.text) or before.cue

@@ -141,7 +141,8 @@ def score(words: Sequence[str], sounding: Sounding) -> float:
     worths = ((named, NAMED), (caption, CAPTION), (of_class, CLASS), (part, PART), (hints, HINT))
     total = 0.0
     for place, word in enumerate(words):
-        stems = {_stem(w) for w in _alike().get(word, (word, word.removesuffix("ist")))}
+        spellings = (word, word.removesuffix("ist"), re.sub(r"ll(?=ing$|ed$)", "l", word))
+        stems = {_stem(w) for w in _alike().get(word, spellings)}
         worth = next((value for known, value in worths if stems & known), 0.0)
         if worth and place == len(words) - 1:
             worth += HEAD

@@ -43,14 +43,14 @@ def add(r: Request) -> list[Operation] | None:
     if re.match(r" *(?:me |us |in )?(?:the|that|this|those|these)\b", words) and _is_there(said, r):
         return None
     if r.cue.score < BARE and (
-        re.match(r" *(?:the|that|this|it|its|to be|more|less|no|my)\b", words) or not sounds.kind(said)
+        re.match(r" *(?:the|that|this|it|its|to be|more|less|no|my)\b", words) or not r.kind(said)
     ):
         return None
     operations = []
     r.targets, r.moment, r.edge = Meant((), True), None, ""
     for one in sounds.several(said, r.context.encoder):
-        r.start, r.end = start, end
-        operations.append(r.made("add", sound=one, sound_class=sounds.kind(one, r.context.encoder)))
+        r.start, r.end = start, None if r.moments else end  # what is struck may ring
+        operations.append(r.made("add", sound=one, sound_class=r.kind(one), onsets=r.moments))
     return operations
 
 
@@ -106,7 +106,7 @@ def replace(r: Request) -> list[Operation] | None:
         if meant.pronoun and not meant.ids and len(r.context.plan.events) == 1:
             meant = Meant((r.context.plan.events[0].id,), True)
         r.targets = meant
-        return [r.made("replace", sound=new, sound_class=sounds.kind(new, r.context.encoder))]
+        return [r.made("replace", sound=new, sound_class=r.kind(new))]
     if absent is not None:
         raise absent
     return None
@@ -118,7 +118,7 @@ def _is_sound(new: str, words: str, sure: bool, r: Request) -> bool:
         return False
     if re.search(r"\b(?:percent|db|left|right|louder|quieter|seconds)\b", words):
         return False
-    if sounds.kind(new, r.context.encoder):
+    if r.kind(new):
         return True
     other = strongest(words)
     return sure and (other is None or other.kind == "add")
@@ -152,9 +152,7 @@ def inpaint(r: Request) -> list[Operation] | None:
         if not events or r.targets.pronoun:
             if sound and "background" in text:  # "fill the background with traffic"
                 r.targets = Meant((), True)
-                return [r.made("add", sound=sound, sound_class=sounds.kind(sound, r.context.encoder))]
+                return [r.made("add", sound=sound, sound_class=r.kind(sound))]
             raise Refused(NO_SPAN)
         r.start, r.end = events[0].start, min(events[-1].end, r.seconds)
-    return [
-        r.made("inpaint", sound=sound, sound_class=sounds.kind(sound, r.context.encoder) if sound else "")
-    ]
+    return [r.made("inpaint", sound=sound, sound_class=r.kind(sound) if sound else "")]

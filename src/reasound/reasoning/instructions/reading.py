@@ -13,12 +13,23 @@ from reasound.plan import Plan
 from reasound.reasoning.caption import Encoder
 from reasound.reasoning.instructions import refusals, sounds
 from reasound.reasoning.instructions.building import build
-from reasound.reasoning.instructions.clauses import BARE, BARE_SOUND, Clause, clauses, is_bare_sound
+from reasound.reasoning.instructions.clauses import (
+    BARE,
+    BARE_SOUND,
+    Clause,
+    clauses,
+    is_bare_sound,
+    is_order,
+    is_unknown_order,
+)
+from reasound.reasoning.instructions.colon import as_objects
 from reasound.reasoning.instructions.contrast import spelled_out
 from reasound.reasoning.instructions.joining import join
 from reasound.reasoning.instructions.language import is_english
-from reasound.reasoning.instructions.reasons import reason
-from reasound.reasoning.instructions.request import Refused, Request, without_times
+from reasound.reasoning.instructions.naming import content
+from reasound.reasoning.instructions.phrases import as_one_word, plan_phrases
+from reasound.reasoning.instructions.reasons import heard, reason
+from reasound.reasoning.instructions.request import Refused, Request, with_times, without_times
 from reasound.reasoning.instructions.targets import PRONOUN, Absent, Context, Sounding, find
 from reasound.reasoning.instructions.times import When, take_times
 from reasound.reasoning.instructions.verbs import Cue, cues, style_of
@@ -35,6 +46,9 @@ NEW = pattern("new")
 COMPLAINT = pattern("complaint")
 COMPARED = pattern("compared")
 ORDER = pattern("opens")
+RESTORED = re.compile(
+    r"(?:please )?(?:put|bring|get|give|fetch) (?:it|them|that|this|the sound|everything) back\b"
+)
 THERE = re.compile(r"\b(?:there|that (?:second|part|bit|stretch|section|moment)|in it)\b")
 QUESTION = re.compile(r"(?:how|who|when|which|why|where)\b")
 SURE = 1.9
@@ -79,8 +93,10 @@ def understand_sure(instruction: str, plan: Plan, text: Encoder | None = None) -
     if not is_english(instruction):
         return _refused(instruction, refusals.FOREIGN), True
     context = Context(plan, text, words=_plan_words(plan))
-    words, times = take_times(plain_words(instruction, context.words), plan.seconds)
-    words = spelled_out(words, context)
+    context.phrases = plan_phrases(plan, frozenset(context.words))
+    words = as_one_word(plain_words(instruction, context.words), context.phrases)
+    words, times = take_times(words, plan.seconds)
+    words = as_objects(spelled_out(words, context))
     if SHORTEN.search(words):
         return _refused(instruction, refusals.SHORTER), True
     reading = _Reading(context, times)
@@ -94,10 +110,9 @@ def understand_sure(instruction: str, plan: Plan, text: Encoder | None = None) -
             return _refused(instruction, refusals.NOT_SOUND), True
         why = problems[0] if problems else _why(words)
         return _refused(instruction, why), why not in (refusals.UNCLEAR, refusals.NOTHING)
+    if reading.refused:  # what was asked for together is done together or not at all
+        return _refused(instruction, reading.refused), reading.refused in problems
     explained = [o.model_copy(update={"reason": reason(o, plan)}) for o in operations]
-    if problems and problems[0].startswith("There is no"):  # what could not be done is said beside what is
-        also = f"{explained[-1].reason[:-1]}; {problems[0][0].lower()}{problems[0][1:]}"
-        explained[-1] = explained[-1].model_copy(update={"reason": also})
     made = EditPlan(instruction=instruction, operations=tuple(explained), reasoner=REASONER)
     try:
         return made.check(plan), not (reading.doubtful or problems or _unknown(words, context))
@@ -113,6 +128,8 @@ class _Reading:
     times: list[When]
     operations: list[Operation] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    refused: str = ""
+    """Why nothing is done: what one request asks for cannot be, or is not understood."""
     remarked: list[Clause] = field(default_factory=list)
     of_picture: bool = False
     doubtful: bool = False
@@ -126,15 +143,21 @@ class _Reading:
         """Reads one more request."""
         if _is_of_picture(clause.text, self.context):
             self.of_picture = True
+            if is_order(clause.text):
+                self.refused = self.refused or refusals.NOT_SOUND
             return
         if self.of_picture and PRONOUN.search(clause.text) and not self.operations:
             return  # "the shirts are blue, make them red"
         if clause.is_remark:
             meant = _mention(clause, self.context, self.operations)
             self.doubtful |= not meant and not NO_CHANGE.search(clause.text)
+            if is_unknown_order(clause.text):
+                self._not_understood(clause)
             self.remarked.append(clause)
             self._when = _time_of(clause) or self._when
             return
+        if self.operations and self.operations[-1].verb == "inpaint" and RESTORED.match(clause.text):
+            return  # "the sound is missing from 2 to 4 s, put it back"
         fills = clause.cue is not None and clause.cue.kind == "inpaint"
         if "@" not in clause.text and (fills or THERE.search(clause.text)):
             clause.text = (
@@ -143,13 +166,24 @@ class _Reading:
         try:
             done = _request(clause, self.times, self.context)
         except Absent as absent:
-            self.problems.append(refusals.not_there(str(absent)))
+            why = refusals.not_there(self.context.spelled(str(absent)), heard(self.context.plan))
+            self.problems.append(why)
+            if is_order(clause.text):
+                self.refused = self.refused or why
         except Refused as refused:
             self.problems.append(str(refused))
+            self.refused = self.refused or str(refused)
         except ValidationError:
             self.problems.append(refusals.UNCLEAR)
+            self._not_understood(clause)
         else:
+            if not done and is_order(clause.text) and content(without_times(clause.text)):
+                self._not_understood(clause)
             self._done(clause, done)
+
+    def _not_understood(self, clause: Clause) -> None:
+        said = self.context.spelled(with_times(clause.text, self.times))
+        self.refused = self.refused or refusals.not_understood(said)
 
     def _done(self, clause: Clause, done: list[Operation]) -> None:
         score = clause.cue.score if clause.cue is not None else 0.0
@@ -161,17 +195,25 @@ class _Reading:
             while self._weak and self.operations and self._weak[-1] == self.operations[-1]:
                 self.operations.pop()  # "the flames flare up, pan those left"
                 self._weak.pop()
-        elif done and score < REMARK and not ORDER.match(clause.text):
+        elif done and score < REMARK and not _is_order(clause):
             self._weak += done
         for operation in done:
             join(self.operations, operation, clause.text, self._complained, self.context)
         self._complained = bool(done) and COMPLAINT.search(clause.text) is not None
 
 
+def _is_order(clause: Clause) -> bool:
+    """It begins with what it asks for: "soften the plates"."""
+    if ORDER.match(clause.text) or clause.cue is None:
+        return ORDER.match(clause.text) is not None
+    opening = re.match(r"(?:less|more)\b|\w+(?= (?:the|this|that|it|them|both|all|my|our)\b)", clause.text)
+    return opening is not None and opening[0] in clause.cue.said.split()[:1]
+
+
 def _unknown(words: str, context: Context) -> bool:
     """There are words that neither the plan nor a table knows."""
     known = context.words | vocabulary()
-    return any(not {word, word.removesuffix("s")} & known for word in sounds.names(words))
+    return any(not {word, word.removesuffix("s")} & known for word in sounds.names(context.spelled(words)))
 
 
 def _time_of(clause: Clause) -> str:
@@ -261,6 +303,17 @@ def _is_noun(cue: Cue, text: str, context: Context) -> bool:
     return found is not None and cue.said in context.words
 
 
+def _is_adjective(cue: Cue, text: str) -> bool:
+    """ "I want a metallic clang" asks for no style."""
+    style = cue.said.split()[-1:]
+    after = (
+        re.search(rf"\b(?:an?|some|another) (?:\w+ )?{re.escape(style[0])} ([a-z]+)\b", text)
+        if style
+        else None
+    )
+    return cue.kind == "style" and after is not None and bool(sounds.kind(after[1]))
+
+
 def _request(clause: Clause, times: list[When], context: Context) -> list[Operation]:
     """The operations of one request; none when no cue can be carried out."""
     context.by_pronoun = False
@@ -269,6 +322,7 @@ def _request(clause: Clause, times: list[When], context: Context) -> list[Operat
         found.append(clause.cue)
     if NEW.search(clause.text) and found and found[0].kind in MODIFIERS:
         found.sort(key=lambda cue: cue.kind != "add")
+    found = [cue for cue in found if not _is_adjective(cue, clause.text)]
     # "The old car" and "wet crunching" are names here, not wishes.
     found = [cue for cue in found if not _is_noun(cue, clause.text, context)]
     if QUESTION.match(clause.text):

@@ -54,14 +54,20 @@ def reason(operation: Operation, plan: Plan) -> str:
     return text[0].upper() + text[1:] + "."
 
 
-def _names(ids: Iterable[str], plan: Plan) -> str:
+def heard(plan: Plan) -> str:
+    """What the plan has, as a list: "a dog, a car and rain"."""
+    return _names([*(e.id for e in plan.events), *(a.id for a in plan.ambience)], plan, "a ")
+
+
+def _names(ids: Iterable[str], plan: Plan, article: str = "the ") -> str:
     soundings: tuple[Event | Ambience, ...] = (*plan.events, *plan.ambience)
     by_id = {sounding.id: sounding for sounding in soundings}
     names = []
     for i in ids:
         sounding = by_id[i]
         known = sound_classes().get(sounding.sound_class)
-        names.append(
-            sounding.source if isinstance(sounding, Event) else known.heard if known else sounding.sound
-        )
-    return listed([n.replace("a ", "the ", 1) if n.startswith("a ") else n for n in dict.fromkeys(names)])
+        source = sounding.source if isinstance(sounding, Event) else ""
+        if source in ("", "a person") and known:  # of whom nothing is known but what is heard
+            source = known.heard
+        names.append(source or sounding.sound)
+    return listed([n.replace("a ", article, 1) if n.startswith("a ") else n for n in dict.fromkeys(names)])

@@ -13,6 +13,11 @@ NO_BACKGROUND = "There is no background sound in this clip."
 NO_OTHERS = "There is no other sound in this clip."
 
 
-def not_there(name: str) -> str:
-    """For a sound that the plan does not have."""
-    return f"There is no {name} in this clip."
+def not_there(name: str, heard: str = "") -> str:
+    """For a sound that the plan does not have; `heard`: what it has."""
+    return f"There is no {name} in this clip{f', which has {heard}' if heard else ''}."
+
+
+def not_understood(request: str) -> str:
+    """For one request among others: none of them is done."""
+    return f"It is not clear what {request!r} asks for, so nothing is changed."

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from reasound.edit_plan import Operation, Verb
 from reasound.plan import Event
-from reasound.reasoning.instructions import amounts
+from reasound.reasoning.instructions import amounts, sounds
 from reasound.reasoning.instructions.amounts import clamped
 from reasound.reasoning.instructions.targets import Absent, Context, Meant, find
 from reasound.reasoning.instructions.times import When
@@ -35,12 +36,13 @@ class Request:
         self.start: float | None = None
         self.end: float | None = None
         self.moment: float | None = None
+        self.moments: tuple[float, ...] = ()
         self.length: float | None = None
         self.edge = ""
         for mark in re.findall(r"@[a-z](\d+)", self.text):
             when = self.times[int(mark)]
             if when.kind == "span":
-                self.start, self.end = when.start, when.end
+                self.start, self.end, self.moments = when.start, when.end, when.moments
             elif when.kind == "moment":
                 self.moment = when.start
             elif when.kind == "length":
@@ -100,7 +102,16 @@ class Request:
         values = {"verb": verb, "targets": self.targets.ids, "start": start, "end": end, **more}
         if amount is not None:
             values["amount"] = clamped(verb, amount)
+        if isinstance(sound := more.get("sound"), str):
+            values["sound"] = self.context.spelled(sound)
         return Operation.model_validate(values)
+
+    def kind(self, words: str) -> str:
+        """The class that the words for a new sound mean; "" when none is sure."""
+        for word in words.split():
+            if word in self.context.phrases:
+                return self.context.phrases[word].sound_class
+        return sounds.kind(words, self.context.encoder)
 
     def _around(self) -> tuple[float | None, float | None]:
         """What a single moment means: the hit that is there, or a second."""
@@ -113,6 +124,11 @@ class Request:
             near = min(events[0].onsets, key=lambda t: abs(t - moment))
             moment, end = near, near + 0.5
         return round(moment, 2), round(min(end, self.seconds), 2) if moment < self.seconds else round(end, 2)
+
+
+def with_times(text: str, times: Sequence[When]) -> str:
+    """The text with its times as they were said."""
+    return re.sub(r"@[a-z](\d+)", lambda m: times[int(m[1])].said, text)
 
 
 def without_times(text: str) -> str:

@@ -6,6 +6,7 @@ import re
 
 from reasound.reasoning.caption import Encoder, _stem, read_caption
 from reasound.reasoning.instructions.naming import FILLER, synonyms
+from reasound.reasoning.instructions.phrases import class_phrases
 from reasound.reasoning.instructions.words import pattern
 from reasound.reasoning.knowledge import scenes, sound_classes
 
@@ -28,6 +29,9 @@ def caption(words: str) -> str:
 
 def kind(words: str, encoder: Encoder | None = None) -> str:
     """The class that a caption of a new sound means; "" when none is sure."""
+    for word in words.split():
+        if word in class_phrases():
+            return class_phrases()[word].sound_class
     told = read_caption(words, 10.0, encoder).told
     if told:
         return max(told, key=lambda t: t.score).sound.name

@@ -11,6 +11,7 @@ from reasound.reasoning.caption import Encoder
 from reasound.reasoning.instructions.naming import FILLER as FILLER
 from reasound.reasoning.instructions.naming import HINT, NAMED, Absent, Sounding, content, named, score
 from reasound.reasoning.instructions.naming import in_group as in_group
+from reasound.reasoning.instructions.phrases import Phrase, spelled
 from reasound.reasoning.instructions.words import pattern
 
 ORDINAL = {
@@ -36,6 +37,7 @@ ORDINAL |= {
 WHOLE = pattern("whole")
 EXCEPT = pattern("except")
 OTHERS = pattern("others")
+THE = re.compile(r"the [a-z-]+(?: [a-z-]+)?(?<! one)(?<! ones)")
 THE_OTHER = re.compile(r"\bthe other(?: one)?\b")
 BACKGROUND = pattern("background")
 FOREGROUND = re.compile(r"\b(?:foreground(?: (?:sounds?|events?))?|sound effects|effects|main sounds?)\b")
@@ -77,10 +79,21 @@ class Context:
     """The request that was read last said "it"."""
     named: set[str] = field(default_factory=set)
     """All that was named: "everything else" is what is left."""
+    phrases: dict[str, Phrase] = field(default_factory=dict)
+    """Names of several words that are written as one."""
 
     @property
     def all(self) -> tuple[Sounding, ...]:
         return (*self.plan.events, *self.plan.ambience)
+
+    def called(self, words: Sequence[str]) -> list[Sounding]:
+        """The sounds that one of these words is a whole name of."""
+        ids = {i for word in words if word in self.phrases for i in self.phrases[word].ids}
+        return [s for s in self.all if s.id in ids]
+
+    def spelled(self, text: str) -> str:
+        """As it was said."""
+        return spelled(text, self.phrases)
 
     def others(self, ids: Sequence[str]) -> tuple[str, ...]:
         return tuple(s.id for s in self.all if s.id not in ids)
@@ -102,7 +115,7 @@ def find(text: str, context: Context, moment: float | None = None) -> Meant:
         beside |= set() if inner.pronoun else set(inner.ids)
         return Meant(context.others(tuple(beside)), True)
     ids: list[str] = []
-    span, by_time, absent, choice = None, False, "", ""
+    span, by_time, absent, choice, half = None, False, "", "", ""
     whole = WHOLE.search(text)
     if whole:
         text = WHOLE.sub(" ", text)
@@ -114,6 +127,7 @@ def find(text: str, context: Context, moment: float | None = None) -> Meant:
             got = _one(f"{choice} {part}" if has_name else part, context, moment, tuple(ids))
         except Absent as missing:
             absent = absent or str(missing)
+            half = half or (str(missing) if THE.fullmatch(part.strip()) else "")
             continue
         if got is not None:
             if (not has_name and set(got.ids) <= set(ids)) or (
@@ -123,12 +137,16 @@ def find(text: str, context: Context, moment: float | None = None) -> Meant:
             choice = "" if has_name or _ordinal(part) is None else part
             ids += got.ids
             span, by_time = got.span or span, got.by_time or by_time
+    if half and ids:  # "the rain and the piano"
+        raise Absent(half)
     if ids:
         return Meant(tuple(s.id for s in context.all if s.id in ids), True, span, False, by_time)
     if whole:
         return Meant((), True)
-    if absent:
-        raise Absent(absent)
+    if absent and not (
+        context.last is not None and re.match(r"(?:it|they|she|he)\b(?! is| are| was)", text.strip())
+    ):
+        raise Absent(absent)  # "it should bleat farther away" is about what came before
     if THE_OTHER.search(text) and context.last:
         return Meant(_same_kind(context), True)
     if PRONOUN.search(text):
@@ -171,7 +189,14 @@ def _one(part: str, context: Context, moment: float | None, before: tuple[str, .
         if re.search(r"\bboth\b", part) and not modified:
             return Meant(tuple(s.id for s in pool), True) if len(pool) == 2 else None
     else:
-        pool = _widened(named(words, context.all, context.encoder), part, context)
+        pool = context.called(words)
+        if not pool:
+            said = context.spelled(" ".join(words))
+            try:
+                pool = named(content(said), context.all, context.encoder)
+            except Absent as missing:
+                raise Absent(said) from missing
+            pool = _widened(pool, part, context)
     return _picked(pool, part, moment, plan.seconds)
 
 

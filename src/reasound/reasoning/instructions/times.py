@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Literal
 
+from reasound.plan import RING
 from reasound.reasoning.instructions.amounts import MIDDLE, N
 from reasound.reasoning.instructions.words import table
 
@@ -22,12 +23,24 @@ class When:
     kind: Literal["span", "moment", "length", "whole", "opening", "ending"]
     start: float | None = None
     end: float | None = None
+    said: str = ""
+    """The words for it."""
+    moments: tuple[float, ...] = ()
+    """Several that were named one by one."""
+
+
+def _several(times: list[float], seconds: float) -> When:
+    """From the first of several moments until the last has rung."""
+    last = max(times)
+    end = min(last + RING, seconds) if last < seconds else last + RING
+    return When("span", min(times), end, moments=tuple(sorted(set(times))))
 
 
 Reader = Callable[[re.Match[str], float], When]
 
 READERS: dict[str, Reader] = {
     "span": lambda m, _: When("span", float(m[1]), float(m[2])),
+    "several": lambda m, s: _several([float(n) for n in re.findall(N, m[0])], s),
     "from": lambda m, _: When("span", float(m[1]), None),
     "until": lambda m, _: When("span", None, float(m[1] or m[2])),
     "first": lambda m, _: When("span", None, float(m[1])),
@@ -74,7 +87,7 @@ def take_times(text: str, seconds: float) -> tuple[str, list[When]]:
             when = reader(match, seconds)
             if when.kind == "span" and when.end is not None and when.end <= (when.start or 0.0):
                 when = When("span", when.end, when.start)
-            found.append(when)
+            found.append(replace(when, said=" ".join(match[0].split())))
             return f" @{LETTERS[when.kind]}{len(found) - 1} "
 
         text = pattern.sub(keep, text)

@@ -12,6 +12,9 @@ from reasound.reasoning.instructions.words import table
 
 PER_WORD = 0.02
 """Of two equal cues the one that explains more words wins."""
+ALONE, FIRST = ("remove", "mute", "extract"), 0.15
+"""Verbs after which nothing more need be said, and what they gain at the beginning: "take out the wind in the distance"
+puts it no farther away."""
 ROOM_WORDS: dict[str, list[str]] = table("rooms.json")
 """Names of each room of `amounts.ROOMS`."""
 
@@ -42,7 +45,10 @@ def cues(text: str) -> Iterator[Cue]:
                 kept = " ".join(re.findall(r"@[a-z]\d+", text[start:end]))
                 rest = f"{rest[:start]} {kept} {rest[end:]}"
             words = " ".join(reversed(said))
-            found.append(Cue(kind, score + PER_WORD * len(words.split()), " ".join(rest.split()), words))
+            worth = score + PER_WORD * len(words.split())
+            if kind in ALONE and match.start() == 0:
+                worth += FIRST
+            found.append(Cue(kind, worth, " ".join(rest.split()), words))
     yield from sorted(found, key=lambda cue: -cue.score)
 
 

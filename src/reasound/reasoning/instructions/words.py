@@ -265,9 +265,16 @@ def _near(word: str, among: frozenset[str], most: int = 2) -> str:
         )
         distance -= 0.06 * (len(other) == len(word) and _beside(word, other))
         distance -= 0.05 * (sorted(other) == sorted(word))
+        distance -= 0.15 * (other[0] == word[0] and _is_shortened(word, other))
         if (distance, other) < (least, best):
             best, least = other, distance
     return best
+
+
+def _is_shortened(word: str, other: str) -> bool:
+    """It is the other without some of its letters: "latr" of "later"."""
+    letters = iter(other)
+    return len(word) < len(other) and all(letter in letters for letter in word)
 
 
 def _beside(a: str, b: str) -> bool:
