@@ -480,6 +480,9 @@ def test_new_sounds_of_several_words_and_times(instruction, sound, sound_class, 
 def test_moments_that_are_named_one_by_one_are_kept():
     (o,) = understand("add barks at 2, 5 and 8.8 s", WORKSHOP).operations
     assert o.onsets == (2, 5, 8.8)
+    for text in ("add a bark at 2 s and another one at 7 s", "put in a bark at 2 s and again at 7 s"):
+        (o,) = understand(text, WORKSHOP).operations
+        assert (o.sound, o.onsets) == ("a bark", (2, 7))
     (o,) = understand("add a bark at 2 s", WORKSHOP).operations
     assert (o.start, o.onsets) == (2, ())
 
