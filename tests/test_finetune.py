@@ -156,7 +156,7 @@ class Kept(Lessons):
 
 def test_a_model_learns_twenty_answers_by_heart_and_gives_them(home, short, tmp_path):
     base = tiny_mllm.write(tmp_path / "base", "qwen3_vl", width=64)
-    budget = {"budget": Budget(steps=320), "batch": 2, "rate": 4e-3, "warmup": 10, "report_every": 100}
+    budget = {"budget": Budget(steps=420), "batch": 2, "rate": 4e-3, "warmup": 10, "report_every": 100}
     run = tuner(base, tmp_path / "run", lora=None, checkpointing=False, **budget)
     run.train(Kept(Rows(home / "rows.jsonl"), run.base, blind, run.run / "seen"))
     trained, rows = Mllm(str(run.export), device="cpu"), Rows(home / "rows.jsonl")

@@ -16,7 +16,7 @@ from reasound.edit_plan import EditPlan, Operation
 from reasound.errors import UserError
 from reasound.evaluation.heard import Scores, defined
 from reasound.evaluation.scores import FLOOR_DB, spectrogram
-from reasound.mixing.loudness import loudness, true_peak
+from reasound.mixing.loudness import loudness, true_peak, weighted_energy
 from reasound.pipeline import GUIDANCE, PEAK, STEPS, Reasound
 from reasound.plan import Event, Plan
 from reasound.stages.edit import edit, understood
@@ -172,8 +172,8 @@ def of_target(task: Task, sound: Audio, target: Audio) -> Scores:
     the span: edit_level and edit_rest, the levels of target and rest in dB against their stems; edit_sdr, SI-SDR to
     the right answer; edit_kept, whether the rest's level changed by 1.5 dB at most; edit_done, whether what should be
     gone is 12 dB down and what should stay is there within 3 dB, an added sound from 6 dB below the true one to 12
-    above. Silence fails, and so does the mixture, as it is or made anew. For the others edit_level and edit_done are of
-    all that sounds in the span.
+    above (K-weighted). Silence fails, and so does the mixture, as it is or made anew. For the others edit_level and
+    edit_done are of all that sounds in the span.
     """
     first, last = (round(t * SAMPLE_RATE) for t in task.span)
     given = untouched(task)
@@ -181,8 +181,7 @@ def of_target(task: Task, sound: Audio, target: Audio) -> Scores:
     scores: dict[str, float] = {"edit_identical": _equal(sound[:, outside], given[:, outside])}
     part = slice(first, last)
     if not task.event:
-        there, right = (float(np.square(a[:, part], dtype=np.float64).sum()) for a in (sound, task.answer))
-        level = 10 * math.log10(max(there, 1e-12) / max(right, 1e-12))
+        level = louder(sound[:, part], task.answer[:, part])
         return defined(scores | {"edit_level": level, "edit_done": float(PRESENT_DB <= level <= -GONE_DB)})
     if task.operation == "add":
         level, other = added(sound[:, part], target[:, part], given[:, part])
@@ -233,14 +232,19 @@ def levels(found: Audio, target: Audio, rest: Audio) -> tuple[float, float]:
 
 
 def added(found: Audio, target: Audio, given: Audio) -> tuple[float, float]:
-    """dB of what was laid over a sound, against the energy of the true stem, and of the sound under it, against what it
-    was; all [2, N]. What was added has no sample in common with the stem, but the sound under it is the very same."""
-    f, g, t = (audio.astype(np.float64) for audio in (found, given, target))
+    """Level of what was laid over a sound, against the true stem, and of the sound under it, against itself, in dB; all
+    [2, N]. What was added has no sample in common with the stem, but the sound under it is the very same."""
+    f, g = found.astype(np.float64), given.astype(np.float64)
     energy = float((g * g).sum())
     share = float((f * g).sum()) / energy if energy else 0.0
     new = f - share * g
-    level = 10 * math.log10(max(float((new * new).sum()), 1e-12) / max(float((t * t).sum()), 1e-12))
-    return level, 20 * math.log10(max(share, 1e-6)) if energy else math.nan
+    return louder(new, target), 20 * math.log10(max(share, 1e-6)) if energy else math.nan
+
+
+def louder(found: NDArray[np.floating], wanted: NDArray[np.floating]) -> float:
+    """dB between two sounds [2, N], K-weighted as in ITU-R BS.1770, without gates."""
+    a, b = (max(float(weighted_energy(audio).sum()), 1e-12) for audio in (found, wanted))
+    return 10 * math.log10(a / b)
 
 
 def si_sdr(found: Audio, wanted: Audio) -> float:

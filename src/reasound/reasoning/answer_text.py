@@ -58,6 +58,7 @@ def _edit(edit: EditPlan) -> dict[str, Any]:
 
 def _operation(o: Operation) -> dict[str, Any]:
     fields = o.model_dump(mode="json")
+    fields["onsets"] = [_short(t) for t in o.onsets]
     return fields | {
         key: None if (v := fields[key]) is None else _short(v) for key in ("start", "end", "amount")
     }

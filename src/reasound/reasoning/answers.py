@@ -309,6 +309,12 @@ def _operation(given: Fields, notes: list[str]) -> Fields:
     if isinstance(start := operation.get("start"), float) and start < 0:
         operation["start"] = None
         notes.append(f"the start of {verb!r} was {start:g} s; it is now the beginning")
+    given_onsets = operation.get("onsets") or []
+    times = given_onsets if isinstance(given_onsets, list) else [given_onsets]
+    if times and verb != "add":
+        notes.append(f"the onsets of {verb!r} were left out: only 'add' has them")
+        times = []
+    operation["onsets"] = sorted({_number(t, f"an onset of {verb!r}") for t in times[:_MOST_LIST]})
     for key in ("sound", "sound_class", "style", "reason"):
         operation[key] = _text(operation.get(key))
     _class(operation, notes)

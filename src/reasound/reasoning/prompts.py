@@ -17,7 +17,7 @@ from reasound.plan import ASPECTS, Plan, Region, Space
 from reasound.reasoning.frames import Frame
 from reasound.reasoning.knowledge import SPEECH_AND_MUSIC, sound_classes
 
-VERSION = "1"
+VERSION = "2"
 """Stands in `Origin.prompt_version`."""
 
 _MOST_ONSETS = 80
@@ -106,6 +106,7 @@ _EDIT_EXAMPLE: dict[str, Any] = {
             "sound_class": "",
             "start": None,
             "end": None,
+            "onsets": [],
             "amount": -6,
             "side": None,
             "style": "",
@@ -153,6 +154,7 @@ How to answer:
 - "targets" are ids of the existing plan; an empty list is the whole mix, and "add" has none.
 - "sound" says in English what is to be heard (add, replace, inpaint), "sound_class" is one of the classes below or "".
 - "start" and "end" are in seconds, or null for the beginning and the end.
+- "onsets" are the moments at which an added sound is struck, where the user names them; else an empty list.
 - "amount": {ranges}; gain + is louder, move + is later, pan is where to (-1 left, 1 right), distance and speed are \
 factors, reverb is how much; null for other verbs.
 - "side" is "before" or "after" for extend, else null. "style" names the style ("older", "underwater") or the room of \
@@ -243,6 +245,7 @@ def edit_schema() -> dict[str, Any]:
         "sound_class": text,
         "start": number,
         "end": number,
+        "onsets": _list({"type": "number"}),
         "amount": number,
         "side": side,
         "style": text,

@@ -49,14 +49,18 @@ DONE_BY: dict[Verb, Callable[[Work, Operation], None]] = {
 
 
 def understood(
-    engine: Reasound, take: Take, instruction: str, span: tuple[float, float] | None = None
+    engine: Reasound,
+    take: Take,
+    instruction: str,
+    span: tuple[float, float] | None = None,
+    clip: Clip | None = None,
 ) -> EditPlan:
     """What an instruction asks for, with the spans that will be kept; or a refusal.
 
     Where a reasoner names hits by rough times, the span becomes that of the hits, from their attack until they have
-    rung out, but never leaves the `span` of the user (seconds).
+    rung out, but never leaves the `span` of the user (seconds). `clip`: for reasoners that look at the pictures.
     """
-    asked = engine.who.edit(instruction, take.plan)
+    asked = engine.who.edit(instruction, take.plan, clip=clip)
     engine.notes = tuple(engine.who.notes)
     asked = spans.limited(asked.check(take.plan), span, take.plan.seconds)
     return spans.fitted(asked, take, span)
@@ -83,7 +87,7 @@ def edit(
         asked = spans.limited(instruction.check(take.plan), span, take.plan.seconds)
     else:
         report("reasoning", 0.0)
-        asked = understood(engine, take, instruction, span)
+        asked = understood(engine, take, instruction, span, clip)
         notes = tuple(engine.notes)
         report("reasoning", 1.0)
     if asked.refusal:

@@ -20,7 +20,7 @@ from reasound.synthesis.placing import beat
 from reasound.take import Layer
 from reasound.timeline import samples
 
-UNDER = ("ambience", "weather")
+UNDER = ("ambience", "weather", "water", "fire", "machine")
 """Groups of classes that lie under the whole clip unless a time is named."""
 UNDER_LEVEL, ADDED_LEVEL = -12.0, -3.0
 """dB of a new ambience, and of what is off screen."""
