@@ -69,7 +69,7 @@ def staged(engine: Reasound, scene: TrueScene, task: Task, plan: Plan, sound: So
     """
     take = taken(scene, task, plan, sound)
     try:
-        asked = understood(engine, take, task.instruction) if words else wanted(task, scene)
+        asked = understood(engine, take, task.instruction) if words else wanted(task, scene, sound)
         made = edit(engine, take, None, asked)
     except UserError:
         return untouched(task)
@@ -83,8 +83,8 @@ def staged(engine: Reasound, scene: TrueScene, task: Task, plan: Plan, sound: So
     return np.pad(found, ((0, 0), (0, max(n - found.shape[1], 0))))[:, :n]
 
 
-def wanted(task: Task, scene: TrueScene) -> EditPlan:
-    """The edit plan that says what a task asks for."""
+def wanted(task: Task, scene: TrueScene, sound: Sound) -> EditPlan:
+    """The edit plan that says what a task asks for. A mixture is divided only where the target sounds."""
     start, end = task.span
     if task.operation == "add":
         item = items(scene.plan)[task.event]
@@ -101,6 +101,8 @@ def wanted(task: Task, scene: TrueScene) -> EditPlan:
         asked = Operation(verb="extend", amount=end - start, side="after")
     elif task.operation == "inpaint":
         asked = Operation(verb="inpaint", start=start, end=end)
+    elif task.operation == "remove" and sound == "original":
+        asked = Operation(verb="remove", targets=(task.event,), start=start, end=end)
     else:
         asked = Operation(verb=task.operation, targets=(task.event,))
     return EditPlan(instruction=task.instruction, operations=(asked,))
