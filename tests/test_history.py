@@ -233,8 +233,8 @@ def test_a_kill_at_any_moment_leaves_a_whole_take(saved, monkeypatch):
         child = os.fork()
         if child == 0:
             try:
-                os.write(begin, b"x")
                 with History.open(saved.take) as past:
+                    os.write(begin, b"x")
                     for k in range(99):
                         past.commit(step(past.head, k))
                         past.undo()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from reasound.console import Debug, Json, page, show_json, stages
+from reasound.console import Debug, Json, notes, page, show_json, stages
 from reasound.errors import UserError
 
 if TYPE_CHECKING:
@@ -105,6 +105,10 @@ def ab(
     from reasound.stages.desk import alternating
 
     before, after = _pair(first, second)
+    if any((folder / "take.json").exists() for folder in out.resolve().parents):
+        raise UserError(
+            f"{out} lies in a take, which is no place for other files; choose another name with -o"
+        )
     if out.exists() and not force:
         raise UserError(f"{out} exists already; choose another name with -o or replace it with --force")
     sound = alternating(before, after, every)
@@ -181,7 +185,9 @@ def pan(
 def reroll(
     take: TakePath,
     layer: LayerName,
-    seed: Annotated[int | None, typer.Option(help="Another sound.", show_default="the next")] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Another sound.", min=0, max=2**63 - 1, show_default="the next")
+    ] = None,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -201,6 +207,8 @@ def reroll(
             report("writing", 0.0)
             past.commit(made)
             _show_commit(past, as_json)
+            if old.mute:
+                _warn_muted(old)
 
 
 def find_layer(take: Take, name: str) -> Layer:
@@ -227,9 +235,11 @@ def _change(take: Path, name: str, fields: dict[str, Any], what: str, as_json: b
             raise UserError(f"the layer {old.name!r} is locked; unlock it first")
         layers = [replace(x, **fields) if x is old else x for x in head.layers]
         if layers == list(head.layers) or all(getattr(old, k) == v for k, v in fields.items()):
-            raise UserError(f"{what.format(old.name)!r}: it is so already")
+            raise UserError(f"nothing to change: {what.format(old.name)} already")
         past.commit(revised(head, layers, what=what.format(old.name)))
         _show_commit(past, as_json)
+        if old.mute and fields.keys() & {"gain", "pan"}:
+            _warn_muted(old)
 
 
 def _pair(first: Path, second: str) -> tuple[Take, Take]:
@@ -257,6 +267,11 @@ def _show_head(entry: Entry, as_json: bool) -> None:
 
 def _show_commit(past: History, as_json: bool) -> None:
     _show_head(next(e for e in past.entries if e.is_head), as_json)
+
+
+def _warn_muted(layer: Layer) -> None:
+    sentence = f"{layer.name!r} is muted, so the change is not heard until it is unmuted."
+    notes.print(f"reasound: {sentence}", style="yellow", highlight=False, markup=False, soft_wrap=True)
 
 
 def _within(what: str, value: float, low: float, high: float) -> None:

@@ -36,7 +36,12 @@ def edit(
     ] = "",
     seed: Annotated[
         int | None,
-        typer.Option(help="Of new sound; without it, it follows from the take.", show_default=False),
+        typer.Option(
+            help="Of new sound; without it, it follows from the take.",
+            min=0,
+            max=2**63 - 1,
+            show_default=False,
+        ),
     ] = None,
     out: Annotated[
         Path | None,
@@ -67,6 +72,8 @@ def edit(
         history: History | None = None
         if found is None:
             if not dry_run:
+                if output.video.exists() and output.video.samefile(what):
+                    raise UserError(f"{output.video} is what is edited; choose another name with -o")
                 output.check(force)
             engine = Reasound(model, reasoner=reasoner)
             report("watching", 0.0)
@@ -76,16 +83,16 @@ def edit(
 
             history = None if dry_run else held.enter_context(_history(found))
             take = Take.load(found.take) if history is None else history.head
-            clip = Clip.open(found.video) if found.video.is_file() else None
+            clip = Clip.open(found.video) if found.video.suffix != ".wav" and found.video.is_file() else None
             engine = Reasound(model, reasoner=reasoner)
         report("reasoning", 0.0)
-        asked = understood(engine, take, instruction, limits)
+        asked = understood(engine, take, instruction, limits, clip)
         said = list(engine.notes)
+        if asked.refusal and not dry_run:
+            raise UserError(asked.refusal)
         if not as_json:
             for sentence in sentences(asked, take.plan):
                 page.print(f"  {sentence}", highlight=False, markup=False)
-        if asked.refusal and not dry_run:
-            raise UserError(asked.refusal)
         made = None
         if not dry_run:
             made = done(engine, take, clip, asked, seed=seed, report=report)
@@ -123,11 +130,11 @@ def _span(text: str) -> tuple[float, float] | None:
 
 def _take_of(path: Path) -> Output | None:
     """The result that a name means; None for a foreign file."""
-    from reasound.take import Output
+    from reasound.history import output_of
 
     if path.suffix != ".take" and path.is_dir():
         return None
-    output = Output.named(path)
+    output = output_of(path)
     if (output.take / "take.json").is_file() or path.suffix == ".take":
         return output
     if not path.exists():
@@ -155,7 +162,8 @@ def _history(output: Output) -> History:
 
 
 def _save(made: Take, output: Output, clip: Clip | None, force: bool) -> None:
-    from reasound.stages.edits.files import save_sound, under_picture
+    from reasound.history import save_sound
+    from reasound.stages.edits.files import under_picture
 
     if clip is None:
         save_sound(made, output, force)

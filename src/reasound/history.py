@@ -12,24 +12,27 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
+import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-import psutil
-
 from reasound.errors import UserError
-from reasound.media.atomic import replacing
-from reasound.take import Output, Take, digest_of
+from reasound.take import VIDEO_SUFFIXES, Output, Take, _seal, digest_of
 
 if TYPE_CHECKING:
     from reasound.media.video import Clip
 
 SCHEMA = "reasound.history/1"
 PAST = "history"
+ID = re.compile("[0-9a-f]{12}")
+SOUND = ".wav"
+"""Of OUT, where a take has no picture."""
 
 
 @dataclass(frozen=True)
@@ -49,16 +52,18 @@ class History:
     def __init__(self, output: Output) -> None:
         self.output = output
         self._lock = output.take.with_name(f".{output.take.name}.lock")
+        self._held: int | None = None
 
     @classmethod
     def open(cls, name: Path | str) -> History:
         """`out`, `out.mp4` and `out.take` all mean the same take. UserError where there is none, or it is damaged."""
-        history = cls(Output.named(name))
+        history = cls(output_of(name))
         history._claim()
         try:
             history._recover()
-            Take.load(history.output.take)
-            history._log()
+            head = Take.load(history.output.take)
+            if history._log()["head"] != head.id:
+                raise _unreadable(history._log_file)
         except BaseException:
             history.close()
             raise
@@ -73,7 +78,12 @@ class History:
         self.close()
 
     def close(self) -> None:
-        self._lock.unlink(missing_ok=True)
+        if self._held is None:
+            return
+        with suppress(OSError):  # Windows keeps what is open
+            self._lock.unlink(missing_ok=True)
+        os.close(self._held)
+        self._held = None
 
     @property
     def head(self) -> Take:
@@ -85,7 +95,7 @@ class History:
         log = self._log()
         takes, path = log["takes"], set()
         at: str | None = log["head"]
-        while at is not None and at in takes:
+        while at in takes and at not in path:
             path.add(at)
             at = takes[at]["parent"]
         return [
@@ -118,7 +128,10 @@ class History:
         log["takes"][take.id] = {"parent": take.parent, "what": take.what}
 
         def write(folder: Path) -> None:
-            take.write(folder, clip or self.picture(), self.output.video.suffix)
+            if self._has_picture:
+                take.write(folder, clip or self.picture(), self.output.video.suffix)
+            else:
+                write_sound(take, folder)
             _share(folder, self.output.take)
 
         self._switch(log, take.id, write)
@@ -162,54 +175,71 @@ class History:
             text = json.dumps(log, indent=1, ensure_ascii=False) + "\n"
             (folder / PAST / "log.json").write_text(text, encoding="utf-8")
             video = stage / self.output.video.name
-            _link(folder / f"preview{self.output.video.suffix}", video)
+            _link(self._shown(folder), video)
             self.output.publish(folder, video)
 
     def _log(self) -> dict[str, Any]:
-        path = self.output.take / PAST / "log.json"
-        if not path.exists():
+        path = self._log_file
+        if not (self.output.take / PAST).exists():
             take = Take.load(self.output.take)
             first = {"parent": None, "what": take.what}
             return {"schema": SCHEMA, "head": take.id, "takes": {take.id: first}, "seen": [take.id]}
         try:
             log: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-            if (
-                log["schema"] != SCHEMA
-                or log["head"] not in log["takes"]
-                or set(log["seen"]) != set(log["takes"])
-            ):
+            fits = log["schema"] == SCHEMA and log["head"] in log["takes"]
+            fits = fits and sorted(log["seen"]) == sorted(log["takes"])
+            for name, row in log["takes"].items():  # names of folders: none may lead out of the take
+                fits = fits and ID.fullmatch(name) is not None and {"parent", "what"} <= row.keys()
+            if not fits:
                 raise ValueError("it does not fit together")
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise UserError(f"{path} is damaged, so the history of this take cannot be read") from error
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise _unreadable(path) from error
         return log
 
     def _folder(self, name: str) -> Path:
         return self.output.take / PAST / name
 
+    @property
+    def _log_file(self) -> Path:
+        return self.output.take / PAST / "log.json"
+
+    @property
+    def _has_picture(self) -> bool:
+        return self.output.video.suffix != SOUND
+
+    def _shown(self, folder: Path) -> Path:
+        """What OUT is a copy of."""
+        return folder / (f"preview{self.output.video.suffix}" if self._has_picture else "mix.wav")
+
     def picture(self) -> Clip:
-        """The film of the take, as its own video holds it."""
+        """The film of the take, as its own video holds it. UserError where the take is of sound alone."""
         from reasound.media.video import Clip
 
-        return Clip.open(self.output.take / f"preview{self.output.video.suffix}")
+        if not self._has_picture:
+            raise UserError(
+                f"{self.output.take} is of sound alone, without a picture that could be looked at"
+            )
+        return Clip.open(self._shown(self.output.take))
 
     def _claim(self) -> None:
         """UserError while another process has the take open."""
         if not self._lock.parent.is_dir():
             raise UserError(f"{self.output.take} is not a take folder: there is no such folder")
-        for _ in range(2):
+        while self._held is None:
             try:
-                with os.fdopen(os.open(self._lock, os.O_CREAT | os.O_EXCL | os.O_WRONLY), "w") as file:
-                    file.write(str(os.getpid()))
-                return
-            except FileExistsError:
-                if _is_held(self._lock):
-                    break
-                self._lock.unlink(missing_ok=True)
+                held = os.open(self._lock, os.O_CREAT | os.O_RDWR, 0o644)
+                if not _lock(held):
+                    os.close(held)
+                    raise UserError(f"another process is editing {self.output.take}; wait until it is done")
             except OSError as error:
                 raise UserError(
                     f"cannot write in {self._lock.parent}, so {self.output.take} cannot change"
                 ) from error
-        raise UserError(f"another process is editing {self.output.take}; wait until it is done")
+            # Who had it before may have taken the file away in between: then another one is the lock.
+            if self._lock.exists() and os.path.samestat(os.fstat(held), self._lock.stat()):
+                self._held = held
+            else:
+                os.close(held)
 
     def _recover(self) -> None:
         """Put back what a killed process was about to replace, and tidy up behind it."""
@@ -218,18 +248,69 @@ class History:
             if not output.take.exists() and (stage / "old" / "take.json").is_file():
                 (stage / "old").rename(output.take)
             shutil.rmtree(stage, ignore_errors=True)
-        preview = output.take / f"preview{output.video.suffix}"
-        if preview.is_file() and (not output.video.exists() or not _same(preview, output.video)):
-            with replacing(output.video) as fresh:
-                shutil.copyfile(preview, fresh)
+        shown = self._shown(output.take)
+        if shown.is_file() and (not output.video.exists() or not _same(shown, output.video)):
+            with output.staging() as stage:
+                shutil.copyfile(shown, stage / output.video.name)
+                (stage / output.video.name).replace(output.video)
 
 
-def _is_held(lock: Path) -> bool:
+def output_of(name: Path | str) -> Output:
+    """The take of a name, with the kind of file that it was written as: a video of any kind, or sound."""
+    path = Path(name)
+    output = Output.named(path.with_suffix(".take") if path.suffix == SOUND else path)
+    # A kill may have left the take in the folder in which its change was made.
+    for folder in (output.take, *output.take.parent.glob(f".{output.take.name}-*/old")):
+        for suffix in VIDEO_SUFFIXES:
+            if (folder / f"preview{suffix}").is_file():
+                return Output(output.take.with_suffix(suffix), output.take)
+        if (folder / "take.json").is_file() and output.take.with_suffix(SOUND).is_file():
+            return Output(output.take.with_suffix(SOUND), output.take)
+    return output
+
+
+def save_sound(take: Take, output: Output, force: bool = False) -> None:
+    """OUT.take/ and OUT.wav, both whole or not at all: what `Take.save` does, without a picture."""
+    output.check(force)
+    with output.staging() as stage:
+        write_sound(take, stage / "take")
+        shutil.copyfile(stage / "take" / "mix.wav", stage / output.video.name)
+        output.publish(stage / "take", stage / output.video.name)
+
+
+def write_sound(take: Take, folder: Path) -> None:
+    """All files of a take of sound alone: what `Take.write` writes, but for the picture."""
+    from reasound.media import audio as audio_files
+
+    (folder / "layers").mkdir(parents=True, exist_ok=True)
+    audio_files.write(folder / "mix.wav", take.audio)
+    for layer in take.layers:
+        audio_files.write(folder / "layers" / f"{layer.name}.wav", layer.audio)
+    (folder / "plan.json").write_text(take.plan.to_json(), encoding="utf-8")
+    files = {inside.as_posix(): digest_of(folder / inside) for inside in _files(folder)}
+    record = take.describe() | {"files": files}
+    sealed = json.dumps(record | {"seal": _seal(record)}, indent=2, ensure_ascii=False) + "\n"
+    (folder / "take.json").write_text(sealed, encoding="utf-8")
+
+
+def _unreadable(log: Path) -> UserError:
+    return UserError(f"{log} is damaged, so the history of this take cannot be read")
+
+
+def _lock(file: int) -> bool:
+    """Whether the file is this process's alone from now on; the system frees it however the process ends."""
     try:
-        owner = int(lock.read_text() or "0")
-    except (OSError, ValueError):
+        if sys.platform == "win32":
+            import msvcrt
+
+            msvcrt.locking(file, msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
         return False
-    return owner == os.getpid() or (owner > 0 and psutil.pid_exists(owner))
+    return True
 
 
 def _files(folder: Path) -> Iterator[Path]:

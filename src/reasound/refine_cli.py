@@ -30,7 +30,9 @@ def refine(
     phrase: Annotated[str, typer.Option(help="What the thing is called.", show_default=False)] = "",
     sound: Annotated[str, typer.Option(help="What it sounds like, if you know better.")] = "",
     follow: Annotated[bool, typer.Option(help="Pan and distance follow the thing.")] = True,
-    seed: Annotated[int | None, typer.Option(help="Of its sound.", show_default="of the take")] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Of its sound.", min=0, max=2**63 - 1, show_default="of the take")
+    ] = None,
     tracker: Annotated[
         str, typer.Option(help="default, or sam2:, sam3:, edgetam: with a folder or hub name.")
     ] = "default",

@@ -123,7 +123,9 @@ class Work:
         """The same, if nobody locked them; muted ones are told."""
         for layer in layers:
             if layer.lock:
-                raise UserError(f"cannot {verb} {layer.name!r}: its layer is locked; unlock it first")
+                raise UserError(
+                    f"cannot change {layer.name!r} ({verb}): its layer is locked; unlock it first"
+                )
         alone = any(layer.solo for layer in self.layers)
         for layer in layers:
             if layer.mute:
