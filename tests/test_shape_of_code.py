@@ -22,7 +22,7 @@ MAY_IMPORT = {
     "accelerate": [],
     "media": ["errors", "timeline"],
     "checkpoints": ["errors", "timeline", "media.atomic", "synthesis", "perception"],
-    "mixing": [*BASE],
+    "mixing": [*BASE, "media.audio"],
     "perception": [*BASE, "accelerate", "media", "checkpoints"],
     "edit_plan": ["errors", "plan"],
     "plan_text": ["plan"],

@@ -6,7 +6,8 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -134,31 +135,38 @@ def foley(
         from reasound.pipeline import Reasound
         from reasound.plan import Plan
         from reasound.stages.foley import foley as make
+        from reasound.stages.foley import is_long
+        from reasound.stages.long import clear, work_of
 
         opened = Clip.open(clip)
         check(opened, output.video, original)
         engine = Reasound(model, precision, device, reasoner, fallback)  # type: ignore[arg-type]
         if engine.released is not None:
             report.shares = RELEASED_SHARES
-        take = make(
-            engine,
-            opened,
-            caption=caption,
-            avoid=_words(avoid),
-            plan=Plan.load(plan) if plan else None,
-            renderer=renderer,  # type: ignore[arg-type]
-            seed=seed,
-            steps=steps,
-            guidance=guidance,
-            loudness=loudness,
-            peak=peak,
-            original=original,  # type: ignore[arg-type]
-            apart=layers,
-            report=report,
-            told=report.say,
-        )
+        work = work_of(output.take) if is_long(engine, opened) else None
+        with _going_on(work):
+            take = make(
+                engine,
+                opened,
+                caption=caption,
+                avoid=_words(avoid),
+                plan=Plan.load(plan) if plan else None,
+                renderer=renderer,  # type: ignore[arg-type]
+                seed=seed,
+                steps=steps,
+                guidance=guidance,
+                loudness=loudness,
+                peak=peak,
+                original=original,  # type: ignore[arg-type]
+                apart=layers,
+                report=report,
+                told=report.say,
+                work=work,
+            )
         report("writing", 0.0)
         take.save(output, opened, force)
+        if work:
+            clear(work)
         report("writing", 1.0)
     if as_json:
         show_json(
@@ -173,6 +181,19 @@ def foley(
     else:
         show_take(take, output, report.total)
         warn(engine.notes)
+
+
+@contextmanager
+def _going_on(work: Path | None) -> Iterator[None]:
+    """Says, before the work on a long clip and when it stops, that it goes on from a folder."""
+    if work and work.exists():
+        warn([f"going on with what lies in {work}, unless something else is asked for"])
+    try:
+        yield
+    except KeyboardInterrupt:
+        if work and work.exists():
+            warn([f"what is finished lies in {work}; the same command goes on from there"])
+        raise
 
 
 @app.command()

@@ -24,6 +24,8 @@ Audio = NDArray[np.float32]  # [channels, N]
 GAP = Fraction(1, 50)
 """Seconds by which a timestamp may stray from the samples counted so far; files round (1 ms in Matroska)."""
 FORMATS = {".wav": "WAV", ".flac": "FLAC"}
+PIECE = 10 * SAMPLE_RATE
+"""Samples that are written at once."""
 
 
 def read(path: Path | str) -> tuple[Audio, int]:
@@ -72,6 +74,9 @@ def write(path: Path | str, audio: Audio, rate: int = SAMPLE_RATE, subtype: str 
     path = Path(path)
     if path.suffix.lower() not in FORMATS:
         raise UserError(f"cannot write sound as {path.name}; its name must end in .wav or .flac")
+    if path.suffix.lower() == ".wav" and subtype == "PCM_24" and audio.shape[1] > PIECE:
+        _write_pieces(path, audio, rate)
+        return
     # Through memory, because libsndfile does not say why a write failed (a full disk is an assertion there).
     memory = io.BytesIO()
     soundfile.write(memory, audio.T, rate, subtype, format=FORMATS[path.suffix.lower()])
@@ -83,6 +88,69 @@ def write(path: Path | str, audio: Audio, rate: int = SAMPLE_RATE, subtype: str 
         )  # the time of writing, in float WAV files (chunk: id, size, version)
     with replacing(path) as fresh:
         fresh.write_bytes(content)
+
+
+def _write_pieces(path: Path, audio: Audio, rate: int) -> None:
+    """The same bytes as in one go, of sound that may be longer than memory."""
+    head = io.BytesIO()
+    soundfile.write(head, np.zeros((0, len(audio)), np.float32), rate, "PCM_24", format="WAV")
+    content = bytearray(head.getbuffer())
+    length = 3 * audio.size
+    if length + len(content) >= 2**32:
+        raise UserError(f"{path.name} would be longer than a WAV file can be (4 GB); cut the clip in parts")
+    content[4:8] = (len(content) - 8 + length + length % 2).to_bytes(4, "little")
+    content[-4:] = length.to_bytes(4, "little")
+    with replacing(path) as fresh, open(fresh, "wb") as file:
+        file.write(content)
+        for first in range(0, audio.shape[1], PIECE):
+            piece = io.BytesIO()
+            soundfile.write(piece, audio[:, first : first + PIECE].T, rate, "PCM_24", format="RAW")
+            file.write(piece.getbuffer())
+        file.write(bytes(length % 2))
+
+
+class Track:
+    """Sound in a file of its own while it is made, 32-bit floats [channels, n], one channel after the other.
+
+    Plain reading and writing, not a memory map: memory stays that of a block, and a full disk is an error that can be
+    told. What is never written is silence and takes no room on most disks.
+    """
+
+    def __init__(self, path: Path, channels: int, n: int) -> None:
+        self.path, self.channels, self.n = path, channels, n
+
+    @classmethod
+    def make(cls, path: Path, channels: int, n: int) -> Track:
+        """Silence, in place of what may be there."""
+        with open(path, "wb") as file:
+            file.truncate(4 * channels * n)
+        return cls(path, channels, n)
+
+    def read(self, first: int, last: int) -> Audio:
+        """[channels, last - first]"""
+        out = np.empty((self.channels, last - first), np.float32)
+        with open(self.path, "rb") as file:
+            for channel, row in enumerate(out):
+                file.seek(4 * (channel * self.n + first))
+                file.readinto(row.data)
+        return out
+
+    def write(self, first: int, audio: Audio) -> None:
+        """In place of what is there from sample `first` on."""
+        if not 0 <= first <= first + audio.shape[1] <= self.n:
+            raise ValueError(f"samples {first} to {first + audio.shape[1]} are not inside {self.n}")
+        with open(self.path, "r+b") as file:
+            for channel, row in enumerate(np.ascontiguousarray(audio, np.float32)):
+                file.seek(4 * (channel * self.n + first))
+                file.write(row.data)
+
+    def add(self, first: int, audio: Audio) -> None:
+        """To what is there from sample `first` on."""
+        self.write(first, self.read(first, first + audio.shape[1]) + audio)
+
+    def array(self) -> Audio:
+        """All of it as a memory map that is only read; it stays readable where the file is removed meanwhile."""
+        return np.memmap(self.path, np.float32, "r", shape=(self.channels, self.n))
 
 
 def fitted(audio: Audio, length: int) -> Audio:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterator
 from functools import cache
 
 import numpy as np
@@ -26,6 +27,8 @@ LOOKAHEAD = 128
 """Samples (2.9 ms) in which the limiter's gain moves to where a peak needs it."""
 RELEASE = 60.0
 """dB a second at which the limiter lets go."""
+BESIDE = 4 * LOOKAHEAD
+"""Samples on each side of a block that the limiter's gain in it may depend on, beside its level before."""
 
 
 def loudness(audio: Audio, rate: int = SAMPLE_RATE) -> float:
@@ -41,6 +44,11 @@ def integrated(energy: NDArray[np.floating], rate: int = SAMPLE_RATE) -> float:
     blocks = block_energies(energy, rate, BLOCK)
     if not len(blocks):
         return _lufs(float(energy.mean())) if len(energy) else -math.inf
+    return gated(blocks)
+
+
+def gated(blocks: NDArray[np.float64]) -> float:
+    """LUFS of the mean energies [T] of gating blocks, one every 0.1 s; -inf for silence."""
     heard = blocks[blocks > _energy(SILENT)]
     if not len(heard):
         return -math.inf
@@ -106,7 +114,11 @@ def true_peak(audio: Audio) -> float:
     elif len(left):
         around = np.lib.stride_tricks.sliding_window_view(padded, TAPS, axis=1)[divmod(left, bound.shape[1])]
         highest = max(highest, float(np.abs(around @ _phases()[:, ::-1].T).max()))
-    return 20 * math.log10(highest) if highest > 0 else -math.inf
+    return decibels(highest)
+
+
+def decibels(magnitude: float) -> float:
+    return 20 * math.log10(magnitude) if magnitude > 0 else -math.inf
 
 
 def envelope(audio: Audio) -> NDArray[np.float32]:
@@ -153,6 +165,37 @@ def limiter_gain(magnitude: NDArray[np.floating], ceiling: float) -> NDArray[np.
     needed = 20 * np.log10(np.minimum(1.0, ceiling / np.maximum(magnitude, 1e-12)))
     fall = RELEASE / SAMPLE_RATE * np.arange(len(needed))
     level = np.minimum.accumulate(needed - fall) + fall  # after a peak up again, so many dB each second
+    return _eased(level)
+
+
+def limiter_blocks(
+    magnitude: Callable[[int, int], NDArray[np.floating]], n: int, gain: float, ceiling: float, size: int
+) -> Iterator[tuple[int, NDArray[np.float32]]]:
+    """(first sample, gain) of one block after the other, as `limiter_gain(gain * magnitude, ceiling)` has them.
+
+    `magnitude(first, last)` reads a part; nothing is held but a block and what is near it.
+    """
+    if size < 2 * BESIDE:
+        raise ValueError(f"blocks of {size} samples are too short for the limiter; take {2 * BESIDE} or more")
+    before = 0.0  # dB just before what is read
+    for first in range(0, n, size):
+        last = min(first + size, n)
+        begin, end = max(first - BESIDE, 0), min(last + BESIDE, n)
+        found = gain * magnitude(begin, end)
+        if before >= 0 and np.max(found, initial=0.0) <= ceiling:
+            yield first, np.ones(last - first, np.float32)
+            continue
+        needed = 20 * np.log10(np.minimum(1.0, ceiling / np.maximum(found, 1e-12)))
+        needed[0] = min(needed[0], before + RELEASE / SAMPLE_RATE)
+        fall = RELEASE / SAMPLE_RATE * np.arange(len(needed))
+        level = np.minimum.accumulate(needed - fall) + fall
+        before = min(0.0, float(level[last - BESIDE - 1 - begin])) if last < n else 0.0
+        yield first, _eased(level)[first - begin : last - begin]
+
+
+def _eased(level: NDArray[np.floating]) -> NDArray[np.float32]:
+    """[N] dB that must not be passed, from the limiter's peaks -> smooth gain, as a factor."""
+    length = len(level)
     level = np.pad(np.minimum(level, 0.0), LOOKAHEAD, mode="edge")
     width = 1
     while width < LOOKAHEAD:  # the lowest of the next 1, 2, 4, ... samples
@@ -164,7 +207,7 @@ def limiter_gain(magnitude: NDArray[np.floating], ceiling: float) -> NDArray[np.
     total = np.cumsum(np.pad((total[box:] - total[:-box]) / box, (1, 0)))
     level = (total[box:] - total[:-box]) / box
     start = LOOKAHEAD - 2 * (box - 1)
-    return (10 ** (level[start : start + len(magnitude)] / 20)).astype(np.float32)
+    return (10 ** (level[start : start + length] / 20)).astype(np.float32)
 
 
 @cache

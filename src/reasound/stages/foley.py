@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -12,6 +13,7 @@ from reasound import __version__
 from reasound.errors import UserError
 from reasound.pipeline import LOUDNESS, PEAK, Reasound, Renderer, Report, quiet, warnings
 from reasound.plan import Plan
+from reasound.stages.long import LONG, long_form
 from reasound.take import Mix, Settings, Source, Take
 from reasound.timeline import samples
 
@@ -39,6 +41,7 @@ def foley(
     apart: bool = False,
     report: Report = quiet,
     told: Callable[[str], None] | None = None,
+    work: Path | None = None,
 ) -> Take:
     """Watch, think, make and mix the sound of a clip.
 
@@ -46,10 +49,38 @@ def foley(
     clip to within a video frame or so (50 ms). Without a `loudness` (LUFS) the mix comes to -23; only where nothing
     but a quiet ambience is planned it stays as far below that as the plan says. Without `steps` or a `guidance` they
     are the model's usual ones. `apart`: ThinkSound, too, makes a layer for every source.
-    `told` gets the reasoning as it is written, from reasoners that write it word by word.
+    `told` gets the reasoning as it is written, from reasoners that write it word by word. A clip of more than half a
+    minute is made window by window (`stages.long`; not by ThinkSound); `work` is the folder in which that can be gone
+    on with, to be removed once the take is saved.
     """
     steps = engine.steps if steps is None else steps
     guidance = engine.guidance if guidance is None else guidance
+    settings = Settings(
+        version=__version__,
+        model=engine.model,
+        renderer=renderer,
+        seed=seed,
+        steps=steps,
+        guidance=guidance,
+        caption=caption,
+        avoid=tuple(avoid),
+        precision=engine.precision,
+        device=engine.device,
+        apart=apart,
+    )
+    if is_long(engine, clip):
+        return long_form(
+            engine,
+            clip,
+            settings,
+            plan=plan and fitted(plan, clip),
+            loudness=lambda p: usual_loudness(p) if loudness is None else loudness,
+            peak=peak,
+            original=original,
+            report=report,
+            told=told,
+            work=work,
+        )
     features = engine.perceive(clip, report)
     if plan is None:
         plan = engine.reason(features, caption, avoid, report, clip=clip, told=told)
@@ -67,20 +98,13 @@ def foley(
         layers=tuple(mastered.layers),
         audio=audio,
         mix=Mix(target, peak, mastered.loudness, mastered.true_peak, original),
-        settings=Settings(
-            version=__version__,
-            model=engine.model,
-            renderer=renderer,
-            seed=seed,
-            steps=steps,
-            guidance=guidance,
-            caption=caption,
-            avoid=tuple(avoid),
-            precision=engine.precision,
-            device=engine.device,
-            apart=apart,
-        ),
+        settings=settings,
     )
+
+
+def is_long(engine: Reasound, clip: Clip) -> bool:
+    """Whether a clip is made window by window. ThinkSound makes any clip in one go."""
+    return engine.released is None and clip.seconds > LONG
 
 
 def usual_loudness(plan: Plan) -> float:
