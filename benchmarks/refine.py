@@ -4,7 +4,10 @@
 
 One visible thing of each scene is pointed at with its true box, in a take of the ambience alone; once without a
 word, once with `--sound` as in the scene's plan. Class: right name. Onsets: F1 at 100 ms against the thing's own, for
-things that have onsets. Side: of those at least .15 beside the middle, how many are on their side.
+things that have onsets. Side: of those at least .15 beside the middle in the mean over the time in which they sound,
+how many are on their side in the mean over the time in which the layer sounds. Side then: whether the layer is on the
+thing's side at most moments of the true span at which the thing is that far beside the middle: what crosses the
+picture is on both sides, and its mean says more of when it sounds than of where.
 """
 
 from __future__ import annotations
@@ -69,6 +72,10 @@ def measured(engine: Reasound, bench: Benchmark, i: int, rows: dict[str, dict[st
                 row["onset F1"].append(f1(times, np.array(thing.onsets)))
             if abs(side := _pan(thing)) >= BESIDE:
                 row["side"].append(float(_pan(new[0]) * side > 0))
+            moments = np.linspace(thing.start, thing.end, 9)
+            true, found = thing.place(moments)[0], new[0].place(moments)[0]
+            if (beside := np.abs(true) >= BESIDE).any():
+                row["side then"].append(float(np.mean((true * found > 0)[beside]) > 0.5))
 
 
 def _pan(event: Event) -> float:
@@ -82,11 +89,17 @@ def main() -> None:
     parser.add_argument("--scenes", type=int, default=30)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--reasoner", default="rules")
+    parser.add_argument("--each", action="store_true", help="a line for each scene, too")
     given = parser.parse_args()
     engine, bench = engine_for_test(reasoner=given.reasoner), Benchmark(Heldout.load(), given.seed)
     rows: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for i in range(given.scenes):
+        before = {name: {key: len(v) for key, v in row.items()} for name, row in rows.items()}
         measured(engine, bench, i, rows)
+        if given.each:
+            for name, row in rows.items():
+                new = {k: v[-1] for k, v in row.items() if len(v) > before.get(name, {}).get(k, 0)}
+                print(i, bench.kind(i), name, " ".join(f"{k} {v:.2f}" for k, v in new.items()), flush=True)
     for name, row in rows.items():
         print(f"{name:16}", "  ".join(f"{key} {np.mean(v):.3f} (n={len(v)})" for key, v in row.items()))
 

@@ -1,5 +1,7 @@
 """Stage two: an object that is pointed at gets its own layer, which goes where it goes."""
 
+from dataclasses import replace
+
 import av
 import cv2
 import numpy as np
@@ -10,9 +12,13 @@ from reasound import Clip, Output, Reasound, foley
 from reasound.cli import app
 from reasound.errors import UserError
 from reasound.mixing.layers import mix
+from reasound.perception.features import Onset
+from reasound.perception.motion import measure
 from reasound.perception.regions import Click, Drawn, Phrase
 from reasound.plan import Ambience, Event, Place, Plan, Region, Step
-from reasound.stages.refine import kept, placed, refine, sounding
+from reasound.reasoning import second
+from reasound.reasoning.pointed import retimed
+from reasound.stages.refine import kept, placed, refine, says_when, sounding
 
 SECONDS = 3.0
 
@@ -145,3 +151,95 @@ def test_the_command(clip, take, tmp_path):
     assert (output.take / "layers" / "ball-1.wav").exists()
     for wrong in ((), ("--click", "1"), ("--box", "0.5,0,0.2,1"), ("--click", ".1,.1", "--phrase", "a dog")):
         assert isinstance(run(*wrong).exception, UserError)
+
+
+def moving(*onsets, busy=(0.0, 6.0)):
+    """Motion of 6 s with onsets (time, strength), which rests outside `busy`."""
+    still = measure(np.zeros((150, 48, 64, 3), np.uint8))
+    at = np.arange(len(still.level)) / still.rate
+    level = np.where((at >= busy[0]) & (at < busy[1]), 1.0, 0.0).astype(np.float32)
+    return replace(still, level=level, onsets=tuple(Onset(t, s, 0.5, 0.5) for t, s in onsets))
+
+
+@pytest.mark.parametrize(
+    ("sound_class", "motion", "wanted"),
+    [
+        # The body comes back after each call; a stir before one is no call.
+        ("voice/grunt", moving((0.5, 0.4), (0.8, 1.0), (1.05, 0.5), (3.0, 0.8), (3.3, 0.7), (5.0, 0.1)), (0.8, 3.0)),
+        # Ever weaker bounces are heard, weak noise before the first is not.
+        ("impact/ball", moving((0.3, 0.1), (1.0, 1.0), (1.7, 0.5), (2.1, 0.2), (2.3, 0.12)), (1.0, 1.7, 2.1, 2.3)),
+        # Between the steps the other foot is lifted; so it is before the first.
+        (
+            "footsteps/stone",
+            moving((0.6, 0.9), (1.1, 0.8), (1.35, 0.7), (1.6, 0.5), (2.1, 0.9), (2.4, 0.5), (2.6, 0.8), busy=(0.58, 6)),
+            (1.1, 1.6, 2.1, 2.6),
+        ),
+        ("tool/hammer", moving((1.0, 1.0), (1.2, 0.5), (2.0, 0.9), (2.9, 0.2)), (1.0, 2.0)),
+        ("instrument/woodwind", moving((1.0, 1.0), (2.0, 0.9)), (1.0, 2.0)),
+        # A dog barks faster than can be seen, water runs whatever moves, and nothing is known of what has no class.
+        ("animal/dog", moving((1.0, 1.0), (2.0, 0.9)), (4.0,)),
+        ("water/stream", moving((1.0, 1.0), (2.0, 0.9)), (4.0,)),
+        ("", moving((1.0, 1.0)), (4.0,)),
+        ("impact/ball", moving(), (4.0,)),
+    ],
+)  # fmt: skip
+def test_hits_are_read_from_its_own_motion_as_fits_the_sound(sound_class, motion, wanted):
+    event = Event(
+        id="a", source="it", sound="it sounds", sound_class=sound_class, start=3.9, end=4.5, onsets=(4.0,)
+    )
+    (found,) = retimed([event], motion, 6.0)
+    assert found.onsets == wanted
+    assert found.start <= wanted[0] and wanted[-1] <= found.end <= 6.0
+    pair = [event, event.model_copy(update={"id": "b"})]
+    assert retimed(pair, motion, 6.0) == tuple(pair)  # a kit's pieces keep their turns
+
+
+class Who:
+    """Answers with an event of that confidence, or not at all."""
+
+    notes = ("first",)
+
+    def __init__(self, confidence=None, name="rules"):
+        self.name, self.confidence = name, confidence
+
+    def plan_object(self, features, region, existing, caption="", **_):
+        if self.confidence is None:
+            raise UserError("nothing is seen in that region")
+        event = Event(id=f"{self.name}-1", source="it", sound="it", end=1.0, confidence=self.confidence)
+        return Plan(seconds=1.0, events=(event,), reasoner=self.name)
+
+
+@pytest.mark.parametrize(
+    ("rules", "network", "sound", "answers"),
+    [
+        (0.9, 0.95, "", "rules"),
+        (0.5, 0.8, "", "pocket"),
+        (0.5, 0.6, "", "rules"),
+        (None, 0.2, "", "pocket"),
+        (0.5, 0.95, "it", "rules"),
+        (None, 0.95, "it", ""),
+        (None, None, "", ""),
+    ],
+)
+def test_where_the_rules_are_unsure_the_network_is_asked(monkeypatch, rules, network, sound, answers):
+    other = None if network is None else Who(network, "pocket").plan_object(None, None, None)
+    monkeypatch.setattr(second, "_network_plan", lambda *_: other)
+    if not answers:
+        with pytest.raises(UserError, match="nothing is seen"):
+            second.object_plan(Who(rules), None, None, None, sound, None)
+        return
+    plan, notes = second.object_plan(Who(rules), None, None, None, sound, None)
+    assert plan.reasoner == answers and notes[0] == "first"
+    assert any("pocket network" in n for n in notes) == (answers == "pocket")
+    assert any("guess" in n for n in notes) == (rules is None)
+
+
+def test_a_sound_that_says_when_is_taken_at_its_word():
+    assert says_when("a dog barks twice", 6.0) and says_when("a door slams at 2 s", 6.0)
+    assert not says_when("a rubber ball hits the floor", 6.0) and not says_when("", 6.0)
+
+
+def test_what_is_lost_for_a_moment_still_sounds():
+    event = Event(id="a", source="a ball", sound="a ball bounces", end=4.0, onsets=(1.9, 2.1, 2.6))
+    found = placed(event, Found(), 1.0, follow=True)
+    assert found.onsets == (1.9, 2.1)

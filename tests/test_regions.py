@@ -24,7 +24,9 @@ from reasound.perception.regions import (
     open_tracker,
     track,
 )
+from reasound.perception.regions.default import DefaultTracker
 from reasound.perception.regions.large import GroundingDino, Segmenter
+from reasound.perception.regions.own import own_motion
 from reasound.perception.regions.phrase import Found, chosen, sided
 from reasound.perception.regions.value import pan_at
 from reasound.plan import Region
@@ -320,3 +322,60 @@ def test_grounding_dino_gives_boxes_of_a_phrase(folder, moving, monkeypatch):
     monkeypatch.setattr("reasound.perception.regions.large.FOUND", 1.1)
     with pytest.raises(UserError, match='nothing there is "dog"'):
         track(moving, Phrase("dog"), 1.0, finder=finder)
+
+
+def two_balls(path, beats, phase: float) -> tuple[Clip, Track]:
+    """A ball that hits the ground at each of `beats`, which are evenly apart, and close beside it another one `phase`
+    later, as a shaking camera sees them; and where the first one is, exactly."""
+    ground = wall(5)
+
+    def places(t: float) -> list[tuple[int, int]]:
+        return [
+            (round(x - shaken(t)[0]), round(150 - 80 * abs(np.sin(np.pi * (t - first) / (beats[1] - beats[0])))
+             - shaken(t)[1]))
+            for x, first in ((95, beats[0]), (150, beats[0] + phase))
+        ]  # fmt: skip
+
+    def shaken(t: float) -> tuple[float, float]:
+        return round(3 * np.sin(7 * t)), round(3 * np.sin(5.3 * t + 1))
+
+    def picture(t: float, width: int, height: int) -> np.ndarray:
+        dx, dy = (30 + int(d) for d in shaken(t))
+        out = ground[dy : dy + height, dx : dx + width].copy()
+        for (x, y), colour in zip(places(t), ((230, 60, 30), (60, 90, 230)), strict=True):
+            cv2.circle(out, (x, y), 15, colour, -1)
+            cv2.circle(out, (x + 5, y - 4), 5, (240, 240, 240), -1)
+        return out
+
+    clip = Clip.open(clips.write(path, picture, seconds=3, fps=25, size=SIZE, options=QUICK))
+    times = clip.times()
+    boxes = np.array([[x - 15, y - 15, x + 16, y + 16] for x, y in (places(t)[0] for t in times)])
+    count = len(times)
+    found = (boxes / np.tile(SIZE, 2)).astype(np.float32)
+    return clip, Track(
+        times.astype(np.float32), found, np.ones((count, 4, 4), bool), np.ones(count, np.float32)
+    )
+
+
+def test_onsets_of_its_own_motion_are_those_of_the_thing_alone(tmp_path):
+    beats = (0.55, 1.2, 1.85, 2.5)
+    clip, found = two_balls(tmp_path / "balls.mp4", beats, phase=0.3)
+    strong = [o.time for o in own_motion(clip, found).onsets if o.strength >= 0.3]
+    assert len(strong) == len(beats)
+    assert max(abs(a - b) for a, b in zip(strong, beats, strict=True)) < 0.06
+    # What surrounds it shows both balls, so that the test would fail without the box.
+    meter = Meter()
+    for time, picture in clip.frames(width=192):
+        meter.add(time, picture)
+    assert len(meter.motion(clip.seconds).onsets) > len(beats) + 1
+
+
+def test_more_pictures_are_looked_at_if_asked(tmp_path):
+    clip, exact = two_balls(tmp_path / "balls.mp4", (0.55, 1.2), phase=0.3)
+    box = Region(**dict(zip(("x0", "y0", "x1", "y1"), map(float, exact.boxes[5]), strict=True)))
+    apart = []
+    for fastest in (20.0, 31.0):
+        found = DefaultTracker(fastest).follow(clip, Drawn(box), 5 / 25)
+        assert len(found.times) == 75
+        apart.append(float(np.abs(found.boxes - exact.boxes).mean()))
+    assert apart[1] < apart[0]

@@ -21,6 +21,7 @@ _ANY_DIRECTION = 0.2  # weight of a stop or start in any direction beside that o
 _TURN = 0.5  # weight of turning back in any direction: what hits a wall
 _UNSURE = 0.2  # share of a speed by which flow may be wrong: less of a change is no impact
 _NOISE = 0.05  # pixels a frame per frame, and as much again for each that the camera moves: errors of flow
+_ENOUGH = 12  # points that say how the camera moves
 _TEXTURE = 2.0  # grey levels a pixel, at which flow counts half
 
 
@@ -36,8 +37,8 @@ class Flow:
         start = np.zeros((*now.shape, 2), np.float32)
         flow = np.asarray(self._search.calc(before, now, start), np.float32)
         flow = means(flow, (flow.shape[0] // 2, flow.shape[1] // 2))
-        camera, path = _camera_path(flow)
-        return (flow - path) * _texture(before, flow.shape[:2]), camera
+        camera, path = camera_path(flow)
+        return (flow - path) * texture(before, flow.shape[:2]), camera
 
 
 def fitted(picture: Picture) -> Picture:
@@ -59,8 +60,9 @@ def means(field: NDArray, shape: tuple[int, int]) -> NDArray:
     return np.asarray(cv2.resize(field, shape[::-1], interpolation=cv2.INTER_AREA))
 
 
-def _camera_path(flow: Floats) -> tuple[Floats, Floats]:
-    """Flow [h, w, 2] -> its median [2], and the affine motion [h, w, 2] that most of the picture follows.
+def camera_path(flow: Floats, around: Floats | None = None) -> tuple[Floats, Floats]:
+    """Flow [h, w, 2] -> its median [2], and the affine motion [h, w, 2] that most of the picture follows; or most of
+    the part of it where `around` [h, w] is above a half, if that is not too small.
 
     Robust least squares, reweighted with the Geman-McClure function: parts that move by themselves lose
     their say.
@@ -69,6 +71,10 @@ def _camera_path(flow: Floats) -> tuple[Floats, Floats]:
     y, x = np.mgrid[0:height, 0:width].astype(np.float32)
     basis = np.stack([np.ones_like(x), x / width - 0.5, y / height - 0.5], -1)  # [h, w, 3]
     design, target = basis[1::3, 1::3].reshape(-1, 3), flow[1::3, 1::3].reshape(-1, 2)
+    if around is not None:
+        part = around[1::3, 1::3].ravel() > 0.5
+        if part.sum() >= _ENOUGH:
+            design, target = design[part], target[part]
     median = np.median(target, axis=0)
     path = np.zeros((3, 2), np.float32)
     path[0] = median
@@ -80,7 +86,7 @@ def _camera_path(flow: Floats) -> tuple[Floats, Floats]:
     return median.astype(np.float32), basis @ path
 
 
-def _texture(grey: Grey, shape: tuple[int, int]) -> Floats:
+def texture(grey: Grey, shape: tuple[int, int]) -> Floats:
     """How well flow can be known, [h, w, 1] in 0 to 1: what moves drags plain surroundings along."""
     across, down = (
         cv2.Sobel(grey, cv2.CV_32F, 1, 0, scale=0.125),

@@ -56,8 +56,8 @@ _OUT = 1.5  # seconds in which a flash goes out again; a light that stays on mak
 class Meter:
     """Pictures in, one by one, in the order of time; `motion` sums up. Keeps a few numbers of each picture."""
 
-    def __init__(self) -> None:
-        self._flow = Flow()
+    def __init__(self, flow: Flow | None = None) -> None:
+        self._flow = flow or Flow()
         self._grey: Grey | None = None  # the last picture that differed from the one before
         self._since = 0.0  # when it came
         self._path: Floats | None = (
@@ -140,8 +140,8 @@ class Meter:
         np.add.at(found[:, 3], into, self._flicker)
         return np.minimum(found, 1)
 
-    def motion(self, seconds: float | Fraction) -> Motion:
-        """All that was added, as the motion of a clip of this length."""
+    def motion(self, seconds: float | Fraction, share: float = _SHARE, rise: float = _RISE) -> Motion:
+        """All that was added, as the motion of a clip of this length. `share`, `rise`: see `strikes`."""
         frames = Timeline(seconds).motion
         parts = self.shots(seconds)
         cut = {shot.start for shot in parts[1:]}
@@ -160,7 +160,7 @@ class Meter:
         for i in self._flashes(cut):
             at = min(round(self._times[i] * SYNC_RATE), frames - 1)
             felt[at] += _BRIGHT * _brighter(self._small[i - 1], self._small[i])
-        envelope, onsets = strikes(felt, parts)
+        envelope, onsets = strikes(felt, parts, share, rise)
         return Motion(
             rate=float(SYNC_RATE),
             directogram=grid.mean(1),
@@ -216,8 +216,13 @@ def measure(
     return meter.motion(count / Fraction(rate) if seconds is None else seconds)
 
 
-def strikes(felt: Floats, parts: Iterable[Shot]) -> tuple[Floats, tuple[Onset, ...]]:
-    """Impacts in cells [T, rows, columns] -> the envelope [T] and its onsets, each shot by itself."""
+def strikes(
+    felt: Floats, parts: Iterable[Shot], share: float = _SHARE, rise: float = _RISE
+) -> tuple[Floats, tuple[Onset, ...]]:
+    """Impacts in cells [T, rows, columns] -> the envelope [T] and its onsets, each shot by itself.
+
+    An onset has this `share` of the strongest around, and rises by this share of it above the valleys beside.
+    """
     envelope = np.zeros(len(felt), np.float32)
     sudden = np.zeros_like(felt)
     peaks: list[int] = []
@@ -228,7 +233,7 @@ def strikes(felt: Floats, parts: Iterable[Shot]) -> tuple[Floats, tuple[Onset, .
         sudden[first:end] = _sudden(felt[first:end])
         # The root lets a small part that strikes be felt beside a large part that only moves.
         envelope[first:end] = np.sqrt(sudden[first:end]).mean((1, 2))
-        peaks += [first + k for k in _peaks(envelope[first:end])]
+        peaks += [first + k for k in _peaks(envelope[first:end], share, rise)]
     highest = envelope[peaks].max(initial=0.0)
     onsets = tuple(
         Onset(_centroid(envelope, k) / SYNC_RATE, float(envelope[k] / highest), *_place(sudden[k]))
@@ -297,7 +302,7 @@ def _sudden(felt: Floats) -> Floats:
     return rest[1:-1] + (rest[:-2] + rest[2:]) / 2
 
 
-def _peaks(envelope: Floats) -> list[int]:
+def _peaks(envelope: Floats, share: float, rise: float) -> list[int]:
     """Frames that stand out: highest nearby, a fair share of the strongest around, with a valley on both sides."""
     found: list[int] = []
     reach, apart = int(_NEAR * SYNC_RATE), int(_APART * SYNC_RATE)
@@ -307,8 +312,8 @@ def _peaks(envelope: Floats) -> list[int]:
         if value < _LEAST or value <= before[:apart].max(initial=0) or value < after[:apart].max(initial=0):
             continue
         strongest = max(value, before.max(initial=0), after.max(initial=0))
-        rise = value - max(_valley(before, value), _valley(after, value))
-        if value >= _SHARE * strongest and rise >= _RISE * strongest:
+        above = value - max(_valley(before, value), _valley(after, value))
+        if value >= share * strongest and above >= rise * strongest:
             found.append(k)
     return found
 

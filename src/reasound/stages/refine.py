@@ -14,9 +14,14 @@ from reasound.edit_plan import Operation
 from reasound.errors import UserError
 from reasound.perception import regions
 from reasound.perception.regions import Finder, Query, Track, Tracker
+from reasound.perception.regions.default import DefaultTracker
+from reasound.perception.regions.own import own_motion
 from reasound.perception.watch import watch
 from reasound.pipeline import Reasound, Report, quiet
 from reasound.plan import Event, Place, Plan, Step
+from reasound.reasoning.caption import read_caption
+from reasound.reasoning.pointed import retimed
+from reasound.reasoning.second import object_plan
 from reasound.stages.edits import making, plans, taking
 from reasound.stages.edits.work import Work
 from reasound.stages.revise import revised
@@ -25,8 +30,12 @@ from reasound.take import Layer, Take
 if TYPE_CHECKING:
     from reasound.media.video import Clip
 
-STILL = 0.02
-"""Mean level of motion below which nothing is seen to move."""
+FINE = 31.0
+"""Pictures a second at which the object is followed: what is seen in every other only is lost where it falls."""
+STILL = 0.005
+"""Mean level of a thing's own motion below which it is not seen to move."""
+JUST_NOW = 0.3
+"""Seconds for which an object that is lost still sounds."""
 
 
 def refine(
@@ -51,15 +60,23 @@ def refine(
     """
     features = engine.perceive(clip, report)
     report("following", 0.0)
-    found = regions.track(clip, query, at, features=features, tracker=tracker, finder=finder)
+    fine = DefaultTracker(FINE) if tracker is None or tracker.name == "default" else tracker
+    found = regions.track(clip, query, at, features=features, tracker=fine, finder=finder)
+    seen, motion = watch(regions.close_up(clip, found), engine.labels), own_motion(clip, found)
     report("following", 1.0)
-    seen = watch(regions.close_up(clip, found), engine.labels)
+    moves = float(motion.level.mean()) >= STILL
     report("reasoning", 0.0)
-    own = engine.who.plan_object(seen, found.region_at(at), take.plan, sound, clip=clip)
-    notes = list(engine.who.notes)
+    try:
+        own, said = object_plan(engine.who, seen, found.region_at(at), take.plan, sound, clip, moves)
+    except UserError as error:
+        # The reasoners speak of captions; here the option is `sound`.
+        raise UserError(str(error).replace("with a caption", "with --sound")) from error
+    notes = list(said)
     report("reasoning", 1.0)
     work = Work.on(engine, take, clip, int(take.id, 16) % 2**31 if seed is None else seed, report)
-    events = [e for one in own.events if (e := placed(one, found, at, follow)) is not None]
+    seconds = take.plan.seconds
+    timed = own.events if says_when(sound, seconds) else retimed(own.events, motion, seconds)
+    events = [e for one in timed if (e := placed(one, found, at, follow)) is not None]
     if not events:
         raise UserError(
             "the object is not in the picture when it would be heard; point at it at another time"
@@ -69,7 +86,7 @@ def refine(
         taking.remove(work, Operation(verb="remove", targets=(name,)))
     if gone:
         notes.append(f"{' and '.join(gone)} already played this object and was taken out for the new layer.")
-    if float(seen.motion.level.mean()) < STILL and not sound:
+    if not (moves or sound):
         notes.append("What was pointed at hardly moves; the sound is a guess.")
     layers: list[Layer] = []
     for event in events:
@@ -84,9 +101,15 @@ def refine(
     return replace(made, parent=take.id)
 
 
+def says_when(sound: str, seconds: float) -> bool:
+    """Whether the user says when or how often it sounds."""
+    return any(t.is_timed or t.count for t in read_caption(sound, seconds).told)
+
+
 def placed(event: Event, found: Track, at: float, follow: bool) -> Event | None:
-    """The event where the object is: hits while it is seen, pan and distance from its box. None if nothing is left."""
-    hits = [(t, s) for t, s in event.hits() if found.present[_frame(found, t)]]
+    """The event where the object is: hits while it is seen (or was just now), pan and distance from its box. None if
+    nothing is left."""
+    hits = [(t, s) for t, s in event.hits() if _seen(found, t)]
     if event.onsets and not hits:
         return None
     path = _within(found.path(), event.start, event.end)
@@ -140,5 +163,7 @@ def _within(path: Sequence[Place], start: float, end: float) -> tuple[Place, ...
     return ((before[-1] if before else path[0]).model_copy(update={"time": round(start, 3)}),)
 
 
-def _frame(found: Track, time: float) -> int:
-    return int(abs(found.times - time).argmin())
+def _seen(found: Track, time: float) -> bool:
+    """At that time or close to it: what hits something is blurred just then."""
+    near = abs(found.times - time)
+    return bool(found.present[near <= max(JUST_NOW, float(near.min()))].any())

@@ -64,13 +64,15 @@ class CloseUp(Clip):
         last: tuple[Picture, Picture] | None = None
         for time, picture in self.source.frames(rate, whole, nearest=nearest, count=count):
             if last is None or last[0] is not picture:
-                corner = self._corner(time + float(self.since)) * (picture.shape[1] / self.source.width)
+                corner = self.corner(time) * (picture.shape[1] / self.source.width)
                 matrix = np.array([[1, 0, -corner[0]], [0, 1, -corner[1]]], np.float64)
                 cut = cv2.warpAffine(picture, matrix, size, borderMode=cv2.BORDER_REPLICATE)
                 last = picture, np.asarray(cut, np.uint8)
             yield time, last[1]
 
-    def _corner(self, time: float) -> Floats:
+    def corner(self, time: float) -> Floats:
+        """Left and top of the window at a time of this part, in pixels of the source."""
+        time += float(self.since)
         corners = np.asarray(self.window_corners)
         return np.array([np.interp(time, self.window_times, corners[:, i]) for i in (0, 1)], np.float32)
 

@@ -10,7 +10,7 @@ from reasound.media.video import Clip
 from reasound.perception.features import Shot
 from reasound.perception.regions import seed
 from reasound.perception.regions.follow import follow, moving
-from reasound.perception.regions.reel import Reel, for_all_frames, smoothed_gaps
+from reasound.perception.regions.reel import FASTEST, Reel, for_all_frames, smoothed_gaps
 from reasound.perception.regions.value import Bools, Click, Drawn, Track, box_of
 
 
@@ -19,9 +19,13 @@ class DefaultTracker:
 
     name = "default"
 
+    def __init__(self, fastest: float = FASTEST) -> None:
+        """`fastest`: pictures a second that are looked at, at most. More cost more, and what falls is lost less."""
+        self.fastest = fastest
+
     def follow(self, clip: Clip, query: Click | Drawn, at: float, shots: Sequence[Shot] = ()) -> Track:
         """See `Tracker.follow`."""
-        reel = Reel(clip, at, shots)
+        reel = Reel(clip, at, shots, fastest=self.fastest)
         start = reel.number(at)
         first = _seed(reel, start, query)
         size = np.array(first.shape[::-1] * 2, np.float32)

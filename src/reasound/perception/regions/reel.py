@@ -26,11 +26,16 @@ class Reel:
     """Pictures k = 0, 1, ... of a clip, at offset + k / rate seconds; one is at the time asked for."""
 
     def __init__(
-        self, clip: Clip, at: float = 0.0, shots: Sequence[Shot] = (), side: int | None = None
+        self,
+        clip: Clip,
+        at: float = 0.0,
+        shots: Sequence[Shot] = (),
+        side: int | None = None,
+        fastest: float = FASTEST,
     ) -> None:
-        """Without `shots` the whole clip is one. `side`: pixels of the longer side, at most."""
+        """Without `shots` the whole clip is one. `side`: pixels of the longer side, at most. `fastest`: see FASTEST."""
         self.clip, self.seconds = clip, float(clip.seconds)
-        self.rate = Fraction(clip.fps).limit_denominator(10_000) / ceil(clip.fps / FASTEST)
+        self.rate = Fraction(clip.fps).limit_denominator(10_000) / ceil(clip.fps / fastest)
         self.rate = max(self.rate, Fraction(1, 2))
         step = 1 / self.rate
         self.offset = Fraction(at).limit_denominator(100_000) % step if at < clip.seconds else Fraction(0)
