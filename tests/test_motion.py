@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from reasound.perception.features import Motion
+from reasound.perception.flow import texture
 from reasound.perception.motion import ANGLES, SYNC_DIM, Meter, measure, sync_features
 
 RIGHT, RIGHT_AND_DOWN = 0, 1
@@ -264,3 +265,16 @@ def test_what_is_no_picture_or_out_of_order_is_refused():
         meter.add(1.0, texture().astype(np.float32))
     with pytest.raises(ValueError, match="uint8"):
         meter.add(1.0, texture()[..., 0])
+
+
+def test_motion_is_the_same_to_the_last_bit_wherever_pictures_lie_in_memory():
+    rng = np.random.default_rng(0)
+    grey = (255 * rng.random((144, 256))).astype(np.float32)
+    found = set()
+    for offset in range(16):
+        memory = np.zeros(grey.size + 16, np.float32)
+        moved = memory[offset : offset + grey.size].reshape(grey.shape)
+        moved[:] = grey
+        found.add(texture(moved, (72, 128)).tobytes())
+        found.add(texture(grey.copy(), (72, 128)).tobytes())
+    assert len(found) == 1
