@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
+from reasound.perception import flow
 from reasound.perception.features import Motion
-from reasound.perception.flow import texture
 from reasound.perception.motion import ANGLES, SYNC_DIM, Meter, measure, sync_features
 
 RIGHT, RIGHT_AND_DOWN = 0, 1
@@ -275,6 +275,6 @@ def test_motion_is_the_same_to_the_last_bit_wherever_pictures_lie_in_memory():
         memory = np.zeros(grey.size + 16, np.float32)
         moved = memory[offset : offset + grey.size].reshape(grey.shape)
         moved[:] = grey
-        found.add(texture(moved, (72, 128)).tobytes())
-        found.add(texture(grey.copy(), (72, 128)).tobytes())
+        found.add(flow.texture(moved, (72, 128)).tobytes())
+        found.add(flow.texture(grey.copy(), (72, 128)).tobytes())
     assert len(found) == 1
