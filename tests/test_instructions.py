@@ -477,6 +477,12 @@ def test_new_sounds_of_several_words_and_times(instruction, sound, sound_class, 
     assert (o.start, o.end) == (start, end)
 
 
+def test_a_sound_that_is_only_pictured_is_asked_for():
+    refused = understand("make the \U0001f415 louder", WORKSHOP)
+    assert refused.refusal == "It is not clear what \U0001f415 means; name the sound in words."
+    assert not understand("mute the rain \U0001f64f", WORKSHOP).refusal
+
+
 def test_moments_that_are_named_one_by_one_are_kept():
     (o,) = understand("add barks at 2, 5 and 8.8 s", WORKSHOP).operations
     assert o.onsets == (2, 5, 8.8)

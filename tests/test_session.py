@@ -142,6 +142,7 @@ WRONG = (
     (("refine", "--at", "nan", "--click", ".2,.5"), "the clip lasts 3 s"),
     (("refine", "--at", "1", "--click", "2,.5"), "outside the picture"),
     (("refine", "--at", "1", "--click", ".9,.1"), "say what it is with --sound"),
+    (("refine", "--at", "1", "--click", ".25,.5", "--sound", "犬の声"), "only reads English"),
     (("refine", "--at", "1", "--phrase", "giraffe"), 'nothing there is "giraffe"'),
     (("refine", "--at", "1", "--click", ".2,.5", "--box", "0,0,1,1"), "point at one thing"),
 )

@@ -23,7 +23,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from reasound.errors import UserError
-from reasound.take import VIDEO_SUFFIXES, Output, Take, _seal, digest_of
+from reasound.take import VIDEO_SUFFIXES, Output, Take, digest_of, seal_of
 
 if TYPE_CHECKING:
     from reasound.media.video import Clip
@@ -289,7 +289,7 @@ def write_sound(take: Take, folder: Path) -> None:
     (folder / "plan.json").write_text(take.plan.to_json(), encoding="utf-8")
     files = {inside.as_posix(): digest_of(folder / inside) for inside in _files(folder)}
     record = take.describe() | {"files": files}
-    sealed = json.dumps(record | {"seal": _seal(record)}, indent=2, ensure_ascii=False) + "\n"
+    sealed = json.dumps(record | {"seal": seal_of(record)}, indent=2, ensure_ascii=False) + "\n"
     (folder / "take.json").write_text(sealed, encoding="utf-8")
 
 

@@ -185,7 +185,7 @@ class Take:
             p.relative_to(folder).as_posix(): digest_of(p) for p in sorted(folder.rglob("*")) if p.is_file()
         }
         record = self.describe() | {"files": files}
-        sealed = json.dumps(record | {"seal": _seal(record)}, indent=2, ensure_ascii=False) + "\n"
+        sealed = json.dumps(record | {"seal": seal_of(record)}, indent=2, ensure_ascii=False) + "\n"
         (folder / "take.json").write_text(sealed, encoding="utf-8")
 
     @classmethod
@@ -236,7 +236,7 @@ def _check(folder: Path, record: dict[str, Any]) -> None:
     """UserError where a file is not what was written. Takes of older versions do not say."""
     files: dict[str, str] = record.pop("files", {})
     seal = record.pop("seal", None)
-    if seal is not None and seal != _seal(record | {"files": files}):
+    if seal is not None and seal != seal_of(record | {"files": files}):
         raise UserError(f"{folder} is damaged: take.json is not the file that was written there")
     for name, wanted in files.items():
         path = folder / name
@@ -246,7 +246,7 @@ def _check(folder: Path, record: dict[str, Any]) -> None:
             raise UserError(f"{folder} is damaged: {name} is not the file that was written there")
 
 
-def _seal(record: dict[str, Any]) -> str:
+def seal_of(record: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
 
 

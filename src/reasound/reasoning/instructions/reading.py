@@ -49,6 +49,7 @@ ORDER = pattern("opens")
 RESTORED = re.compile(
     r"(?:please )?(?:put|bring|get|give|fetch) (?:it|them|that|this|the sound|everything) back\b"
 )
+PICTURED = re.compile("\\b(?:the|an?|some|my|this|that) +([\\u2600-\\u27bf\\U0001f300-\\U0001faff])")
 THERE = re.compile(r"\b(?:there|that (?:second|part|bit|stretch|section|moment)|in it)\b")
 QUESTION = re.compile(r"(?:how|who|when|which|why|where)\b")
 SURE = 1.9
@@ -92,6 +93,8 @@ def understand_sure(instruction: str, plan: Plan, text: Encoder | None = None) -
         return _refused(instruction, refusals.NOTHING), True
     if not is_english(instruction):
         return _refused(instruction, refusals.FOREIGN), True
+    if sign := PICTURED.search(instruction):
+        return _refused(instruction, refusals.PICTURED.format(sign[1])), True
     context = Context(plan, text, words=_plan_words(plan))
     context.phrases = plan_phrases(plan, frozenset(context.words))
     words = as_one_word(plain_words(instruction, context.words), context.phrases)

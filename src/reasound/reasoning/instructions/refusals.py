@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 NOTHING = 'The instruction asks for nothing; say what should change, for example "make the dog louder".'
+PICTURED = "It is not clear what {} means; name the sound in words."
 FOREIGN = "The pocket reasoner only reads English; write it in English or ask a larger model."
 UNCLEAR = "It is not clear what should change; name a sound and what to do with it."
 NOT_SOUND = "Only the sound can be changed, and this asks for something else."
