@@ -477,6 +477,11 @@ def test_new_sounds_of_several_words_and_times(instruction, sound, sound_class, 
     assert (o.start, o.end) == (start, end)
 
 
+def test_one_hit_of_several_is_moved():
+    (o,) = understand("move the chisel at 2.2 s half a second later", WORKSHOP).operations
+    assert (o.verb, o.targets, o.start, o.end, o.amount) == ("move", ("mason",), 2.2, 2.7, 0.5)
+
+
 def test_a_sound_that_is_only_pictured_is_asked_for():
     refused = understand("make the \U0001f415 louder", WORKSHOP)
     assert refused.refusal == "It is not clear what \U0001f415 means; name the sound in words."

@@ -147,6 +147,8 @@ def _move(r: Request) -> list[Operation] | None:
             if r.length
             else amounts.MOVE_SECONDS[degree(degrees)]
         )
+        if r.moment is not None and not r.targets.by_time:  # "the bark at 2 s": which one
+            r.start, r.end = r.around()
     r.edge = ""
     return [r.made("move", amount)]
 

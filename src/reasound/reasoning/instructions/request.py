@@ -96,7 +96,7 @@ class Request:
         elif self.edge == "ending":
             start = round((1 - amounts.EDGE) * self.seconds, 2)
         elif self.moment is not None and not self.targets.by_time and verb not in ("move", "add"):
-            start, end = self._around()
+            start, end = self.around()
         if self.targets.span and start is None and end is None:
             start, end = self.targets.span
         values = {"verb": verb, "targets": self.targets.ids, "start": start, "end": end, **more}
@@ -113,7 +113,7 @@ class Request:
                 return self.context.phrases[word].sound_class
         return sounds.kind(words, self.context.encoder)
 
-    def _around(self) -> tuple[float | None, float | None]:
+    def around(self) -> tuple[float | None, float | None]:
         """What a single moment means: the hit that is there, or a second."""
         moment = self.moment or 0.0
         events = [e for e in self.context.plan.events if e.id in self.targets.ids]
