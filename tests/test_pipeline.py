@@ -7,6 +7,7 @@ import pytest
 
 from reasound import Reasound
 from reasound.errors import UserError
+from reasound.perception.watch import unseen
 from reasound.pipeline import better_generated
 from reasound.plan import Ambience, Event, Plan
 
@@ -39,3 +40,11 @@ def test_a_folder_without_a_model_is_one_sentence(tmp_path):
     with pytest.raises(UserError) as caught:
         Reasound(tmp_path).generator  # noqa: B018
     assert "\n" not in str(caught.value) and "is not the folder of a model" in str(caught.value)
+
+
+def test_a_caption_that_the_rules_cannot_read_is_told():
+    engine = Reasound()
+    engine.reason(unseen(2.0), "犬が吠える")
+    assert engine.notes[-1].startswith("'犬が吠える' is not in English, so it was not read")
+    engine.reason(unseen(2.0), "a dog barks")
+    assert not any("English" in note for note in engine.notes)

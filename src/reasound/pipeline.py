@@ -140,9 +140,13 @@ class Reasound:
     ) -> Plan:
         """What should be heard, when, where and how loud, and why. `clip`: for reasoners that look at the pictures
         themselves; `told` gets the text as it is written. What had to be mended in an answer is in `notes`."""
+        from reasound.reasoning.choose import UNREAD, reads
+
         report("reasoning", 0.0)
         plan = self.who.plan(features, caption=caption, avoid=avoid, clip=clip, progress=told)
         self.notes = tuple(self.who.notes)
+        if not reads(self.who.name, caption):
+            self.notes += (UNREAD.format(caption),)
         report("reasoning", 1.0)
         return plan
 

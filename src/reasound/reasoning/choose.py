@@ -12,6 +12,7 @@ from reasound.reasoning.rules import RulesReasoner
 
 EMBEDDED = ("rules", "pocket")
 """Those that are always here."""
+UNREAD = "{!r} is not in English, so it was not read; write it in English, or let a larger model reason (--reasoner)."
 NAMES = "rules, pocket, mllm:FOLDER_OR_HUB_NAME or remote:MODEL@URL"
 _REMOTE = re.compile(r"(?P<model>[^@\s]\S*)@(?P<url>https?://\S+)", re.IGNORECASE)
 
@@ -47,3 +48,8 @@ def open_reasoner(
 
         return Remote(found["model"], found["url"], second)
     raise UserError(f"there is no reasoner {name!r}; it is one of {NAMES}")
+
+
+def reads(name: str, text: str) -> bool:
+    """Whether the reasoner of that name can make anything of a text: the embedded ones know English alone."""
+    return name not in EMBEDDED or not text.strip() or re.search("[a-z]", text.lower()) is not None

@@ -6,7 +6,6 @@ and its layer takes the place of what the soundscape had for it. The sound goes 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -21,7 +20,7 @@ from reasound.perception.watch import watch
 from reasound.pipeline import Reasound, Report, quiet
 from reasound.plan import Event, Place, Plan, Step
 from reasound.reasoning.caption import read_caption
-from reasound.reasoning.choose import EMBEDDED
+from reasound.reasoning.choose import reads
 from reasound.reasoning.pointed import retimed
 from reasound.reasoning.second import object_plan
 from reasound.stages.edits import making, plans, taking
@@ -60,10 +59,8 @@ def refine(
     its place goes with the box, else it stays where it was pointed at. What already sounds of the object is taken out
     first, and `engine.notes` says so. UserError where nothing can be followed, or nothing in the region would be heard.
     """
-    if sound and engine.who.name in EMBEDDED and not re.search("[a-z]", sound.lower()):
-        raise UserError(
-            f"pocket only reads English, and {sound!r} is none; say in English what it sounds like"
-        )
+    if not reads(engine.who.name, sound):
+        raise UserError(f"{engine.who.name} only reads English; say in English what {sound!r} is")
     features = engine.perceive(clip, report)
     report("following", 0.0)
     fine = DefaultTracker(FINE) if tracker is None or tracker.name == "default" else tracker
