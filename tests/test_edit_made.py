@@ -1,10 +1,7 @@
 """Edits that make sound: levels that fit, times, length; foreign sound; the command."""
 
 import json
-import sys
 from dataclasses import replace
-from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,6 +12,7 @@ from editing_take import PLAN, RATE, N, layer, level, mixture, plan, rendered, r
 from reasound import Clip, Reasound
 from reasound.console import page
 from reasound.errors import UserError
+from reasound.history import History
 from reasound.media import audio as files
 from reasound.mixing.layers import mix as mixed
 from reasound.plan import Ambience, Event
@@ -326,28 +324,10 @@ def test_a_take_gets_its_next_one_from_the_history(engine, take, tmp_path, capsy
     monkeypatch.chdir(tmp_path)
     clip = Clip.open(clips.write("in.mp4", seconds=6, fps=5, size=(64, 48)))
     take.save(Output.named("out"), clip)
-    committed = []
-
-    class History:
-        @classmethod
-        def open(cls, path):
-            assert path == Path("out.take")
-            return cls()
-
-        def __enter__(self):
-            return self
-
-        def __exit__(self, *error):
-            return None
-
-        head = take
-
-        def commit(self, made):
-            committed.append(made)
-
-    monkeypatch.setitem(sys.modules, "reasound.history", SimpleNamespace(History=History))
     shown = run(capsys, monkeypatch, "out", "mute the rain", "--reasoner", "rules")
-    assert "mute rain" in shown and committed[0].parent == take.id and layer(committed[0], "rain").mute
+    assert "mute rain" in shown
+    with History.open("out") as past:
+        assert past.head.parent == take.id == past.entries[0].id and layer(past.head, "rain").mute
     with pytest.raises(UserError, match="edited where it is"):
         run(capsys, monkeypatch, "out.take", "mute the rain", "-o", "b")
 
