@@ -15,14 +15,13 @@ from typer.testing import CliRunner
 
 import clips
 from reasound.cli import app
-from reasound.desk_cli import find_layer
 from reasound.errors import UserError
 from reasound.history import History
 from reasound.media.video import Clip
 from reasound.mixing.layers import mix, stems
 from reasound.mixing.loudness import true_peak
 from reasound.plan import Event, Plan
-from reasound.stages.desk import alternating, differences
+from reasound.stages.desk import alternating, differences, find_layer
 from reasound.stages.revise import revised
 from reasound.take import Layer, Mix, Output, Settings, Source, Take
 

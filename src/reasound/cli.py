@@ -13,7 +13,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from reasound import __version__, desk_cli, edit_cli, evaluate_cli, models_cli, refine_cli, train_cli
+from reasound import (
+    __version__,
+    desk_cli,
+    edit_cli,
+    evaluate_cli,
+    export_cli,
+    models_cli,
+    refine_cli,
+    train_cli,
+)
 from reasound.console import (
     RELEASED_SHARES,
     Debug,
@@ -55,6 +64,7 @@ app.add_typer(evaluate_cli.app)
 app.add_typer(refine_cli.app)
 app.add_typer(edit_cli.app)
 app.add_typer(desk_cli.app)
+app.add_typer(export_cli.app)
 app.add_typer(train_cli.app)
 ClipPath = Annotated[Path, typer.Argument(help="A video file.", show_default=False)]
 Fallback = Annotated[

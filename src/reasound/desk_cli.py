@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,6 +9,7 @@ import typer
 
 from reasound.console import Debug, Json, notes, page, show_json, stages
 from reasound.errors import UserError
+from reasound.pipeline import LOUDNESS, PEAK
 
 if TYPE_CHECKING:
     from reasound.history import Entry, History
@@ -25,7 +25,6 @@ LayerName = Annotated[
         help="A layer's name, its beginning, or the id of an event.", metavar="LAYER", show_default=False
     ),
 ]
-GAINS, PANS = (-60.0, 24.0), (-1.0, 1.0)
 
 
 @app.command()
@@ -122,37 +121,37 @@ def ab(
 @app.command()
 def mute(take: TakePath, layer: LayerName, as_json: Json = False, debug: Debug = False) -> None:
     """A layer is not heard."""
-    _change(take, layer, {"mute": True}, "{0} muted", as_json)
+    _change(take, layer, {"mute": True}, as_json)
 
 
 @app.command()
 def unmute(take: TakePath, layer: LayerName, as_json: Json = False, debug: Debug = False) -> None:
     """A muted layer is heard again."""
-    _change(take, layer, {"mute": False}, "{0} unmuted", as_json)
+    _change(take, layer, {"mute": False}, as_json)
 
 
 @app.command()
 def solo(take: TakePath, layer: LayerName, as_json: Json = False, debug: Debug = False) -> None:
     """Only layers that are solo are heard."""
-    _change(take, layer, {"solo": True}, "{0} solo", as_json)
+    _change(take, layer, {"solo": True}, as_json)
 
 
 @app.command()
 def unsolo(take: TakePath, layer: LayerName, as_json: Json = False, debug: Debug = False) -> None:
     """A layer is no longer solo."""
-    _change(take, layer, {"solo": False}, "{0} not solo", as_json)
+    _change(take, layer, {"solo": False}, as_json)
 
 
 @app.command()
 def lock(take: TakePath, layer: LayerName, as_json: Json = False, debug: Debug = False) -> None:
     """No edit may change a layer."""
-    _change(take, layer, {"lock": True}, "{0} locked", as_json)
+    _change(take, layer, {"lock": True}, as_json)
 
 
 @app.command()
 def unlock(take: TakePath, layer: LayerName, as_json: Json = False, debug: Debug = False) -> None:
     """A layer may be changed again."""
-    _change(take, layer, {"lock": False}, "{0} unlocked", as_json)
+    _change(take, layer, {"lock": False}, as_json)
 
 
 @app.command()
@@ -164,8 +163,7 @@ def gain(
     debug: Debug = False,
 ) -> None:
     """How loud a layer is beside what it was made as."""
-    _within("the gain", db, *GAINS)
-    _change(take, layer, {"gain": db}, f"{{0}} at {db:+g} dB", as_json)
+    _change(take, layer, {"gain": db}, as_json)
 
 
 @app.command()
@@ -177,8 +175,7 @@ def pan(
     debug: Debug = False,
 ) -> None:
     """Move a layer to a side: 0 leaves it where it was made."""
-    _within("the pan", to, *PANS)
-    _change(take, layer, {"pan": to}, f"{{0}} panned to {to:+g}", as_json)
+    _change(take, layer, {"pan": to}, as_json)
 
 
 @app.command()
@@ -196,7 +193,7 @@ def reroll(
 
     with stages({"loading": 10, "placing": 40, "generating": 40, "writing": 10}) as report:
         from reasound.pipeline import Reasound
-        from reasound.stages.desk import rerolled
+        from reasound.stages.desk import find_layer, rerolled
 
         with History.open(take) as past:
             head = past.head
@@ -211,32 +208,14 @@ def reroll(
                 _warn_muted(old)
 
 
-def find_layer(take: Take, name: str) -> Layer:
-    """By its name, by an event that it plays, or by how one layer's name begins; UserError says which there are."""
-    for found in (
-        [x for x in take.layers if x.name == name],
-        [x for x in take.layers if name in x.events],
-        [x for x in take.layers if name and x.name.startswith(name)],
-    ):
-        if len(found) == 1:
-            return found[0]
-    there = ", ".join(x.name for x in take.layers) or "none"
-    raise UserError(f"there is no one layer {name!r}; there are {there}")
-
-
-def _change(take: Path, name: str, fields: dict[str, Any], what: str, as_json: bool) -> None:
+def _change(take: Path, name: str, fields: dict[str, Any], as_json: bool) -> None:
     from reasound.history import History
-    from reasound.stages.revise import revised
+    from reasound.stages.desk import changed, find_layer
 
     with History.open(take) as past:
         head = past.head
         old = find_layer(head, name)
-        if old.lock and "lock" not in fields:
-            raise UserError(f"the layer {old.name!r} is locked; unlock it first")
-        layers = [replace(x, **fields) if x is old else x for x in head.layers]
-        if layers == list(head.layers) or all(getattr(old, k) == v for k, v in fields.items()):
-            raise UserError(f"nothing to change: {what.format(old.name)} already")
-        past.commit(revised(head, layers, what=what.format(old.name)))
+        past.commit(changed(head, name, **fields))
         _show_commit(past, as_json)
         if old.mute and fields.keys() & {"gain", "pan"}:
             _warn_muted(old)
@@ -258,6 +237,56 @@ def _pair(first: Path, second: str) -> tuple[Take, Take]:
     return head, Take.load(other)
 
 
+@app.command()
+def generate(
+    take: TakePath,
+    plan: Annotated[
+        Path, typer.Option(help="The plan to follow, as plan.json of the take.", show_default=False)
+    ],
+    seed: Annotated[
+        int | None,
+        typer.Option(help="Of what is made again.", min=0, max=2**63 - 1, show_default="as it was"),
+    ] = None,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Follow a plan that you changed: what changed in it is made again, all else stays bit for bit."""
+    from reasound.history import History
+
+    with stages({"loading": 10, "watching": 10, "placing": 40, "generating": 30, "writing": 10}) as report:
+        from reasound.pipeline import Reasound
+        from reasound.plan import Plan
+        from reasound.stages.replan import replanned
+
+        with History.open(take) as past:
+            head = past.head
+            engine = Reasound(head.settings.model)
+            picture = past.picture() if head.source.width else None
+            made = replanned(engine, head, picture, Plan.load(plan), seed=seed, report=report)
+            report("writing", 0.0)
+            past.commit(made)
+            _show_commit(past, as_json)
+    for sentence in engine.notes:
+        notes.print(f"reasound: {sentence}", style="yellow", highlight=False, markup=False, soft_wrap=True)
+
+
+@app.command()
+def remaster(
+    take: TakePath,
+    loudness: Annotated[float, typer.Option(help="Integrated loudness, LUFS.")] = LOUDNESS,
+    peak: Annotated[float, typer.Option(help="Highest true peak, dBTP.")] = PEAK,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Bring a take to another loudness; nothing is made again."""
+    from reasound.history import History
+    from reasound.stages.desk import remastered
+
+    with History.open(take) as past:
+        past.commit(remastered(past.head, loudness, peak))
+        _show_commit(past, as_json)
+
+
 def _show_head(entry: Entry, as_json: bool) -> None:
     if as_json:
         show_json(vars(entry))
@@ -272,8 +301,3 @@ def _show_commit(past: History, as_json: bool) -> None:
 def _warn_muted(layer: Layer) -> None:
     sentence = f"{layer.name!r} is muted, so the change is not heard until it is unmuted."
     notes.print(f"reasound: {sentence}", style="yellow", highlight=False, markup=False, soft_wrap=True)
-
-
-def _within(what: str, value: float, low: float, high: float) -> None:
-    if not low <= value <= high:
-        raise UserError(f"{what} must be from {low:g} to {high:g}, not {value:g}")

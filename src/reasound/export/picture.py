@@ -84,20 +84,29 @@ def _events(take: Take, seconds: float) -> Picture:
     return sheet
 
 
-def _spectrogram(audio: NDArray[np.float32]) -> Picture:
+def spectrum(audio: NDArray[np.float32], columns: int, rows: int) -> Picture:
+    """[rows, columns] of [2, N]: linear in time, from half the sample rate down to `LOWEST` in equal ratios."""
     mono = np.pad(audio.mean(0), WINDOW // 2)
-    columns = WIDTH - MARGIN
     starts = np.linspace(0, mono.size - WINDOW, columns).astype(int)
     window = np.hanning(WINDOW).astype(np.float32)
     power = np.abs(np.fft.rfft(mono[starts[:, None] + np.arange(WINDOW)] * window)) ** 2  # [columns, bins]
-    frequencies = np.geomspace(SAMPLE_RATE / 2, LOWEST, SPECTROGRAM)
-    bins = frequencies * WINDOW / SAMPLE_RATE
+    bins = _frequencies(rows) * WINDOW / SAMPLE_RATE
     low = np.clip(bins.astype(int), 0, power.shape[1] - 2)
     part = (bins - low)[:, None]
     level = 10 * np.log10(power.T[low] * (1 - part) + power.T[low + 1] * part + 1e-12)
     grey = np.clip((level - level.max() + RANGE) / RANGE, 0, 1) * 255
+    coloured = cv2.applyColorMap(grey.astype(np.uint8), cv2.COLORMAP_MAGMA)
+    return np.ascontiguousarray(coloured[:, :, ::-1], np.uint8)
+
+
+def _frequencies(rows: int) -> NDArray[np.float64]:
+    return np.geomspace(SAMPLE_RATE / 2, LOWEST, rows)
+
+
+def _spectrogram(audio: NDArray[np.float32]) -> Picture:
+    frequencies = _frequencies(SPECTROGRAM)
     sheet = np.full((SPECTROGRAM, WIDTH, 3), PAPER, np.uint8)
-    sheet[:, MARGIN:] = cv2.applyColorMap(grey.astype(np.uint8), cv2.COLORMAP_MAGMA)[:, :, ::-1]
+    sheet[:, MARGIN:] = spectrum(audio, WIDTH - MARGIN, SPECTROGRAM)
     for hertz, text in ((100, "100 Hz"), (1000, "1 kHz"), (10_000, "10 kHz")):
         y = int(np.argmin(np.abs(frequencies - hertz)))
         cv2.line(sheet, (MARGIN - 6, y), (MARGIN - 1, y), FAINT, 1)

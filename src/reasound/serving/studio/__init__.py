@@ -1,0 +1,1 @@
+"""The studio: one person, one clip, all three stages in the browser."""
