@@ -1,11 +1,14 @@
 """What other tools take: Broadcast Wave files that sum, markers at the hits, nothing half-written."""
 
 import csv
+import re
 import struct
+import warnings
 from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
+import opentimelineio as otio
 import pytest
 import soundfile
 from typer.testing import CliRunner
@@ -13,7 +16,7 @@ from typer.testing import CliRunner
 from reasound import Clip, Output, Reasound, foley
 from reasound.cli import app
 from reasound.errors import UserError
-from reasound.export import bwf
+from reasound.export import bwf, edl, reaper
 from reasound.export.delivery import KINDS, clock, deliver
 from reasound.plan import Ambience, Event, Plan
 from reasound.stages.desk import changed
@@ -160,7 +163,7 @@ def test_the_command(made, tmp_path):
     done = CliRunner().invoke(app, ["export", str(output.take), "-o", str(tmp_path / "d")])
     assert done.exit_code == 0, done.output
     names = {p.name for p in (tmp_path / "d").iterdir()}
-    assert {"scene.mp4", "scene-mix.wav", "scene-markers.csv", "scene-plan.json"} < names and len(KINDS) == 5
+    assert {"scene.mp4", "scene-mix.wav", "scene-markers.csv", "scene-plan.json"} < names and len(KINDS) == 7
     for arguments, said in (
         (["-o", str(tmp_path / "d")], "exists already"),
         (["-o", str(tmp_path / "e"), "--as", "wax"], "cannot be delivered"),
@@ -170,3 +173,54 @@ def test_the_command(made, tmp_path):
         done = CliRunner().invoke(app, ["export", str(output.take), *arguments])
         assert done.exit_code != 0 and said in str(done.exception or "") + done.output
     assert not (tmp_path / "e").exists() and {p.name for p in tmp_path.iterdir()} == {"d"}
+
+
+@pytest.mark.parametrize(
+    "seconds, rate, wanted",
+    [
+        (0, 25, "00:00:00:00"),
+        (3599.96, 25, "00:59:59:24"),
+        (60, Fraction(30000, 1001), "00:00:59;28"),
+        (Fraction(1800 * 1001, 30000), Fraction(30000, 1001), "00:01:00;02"),
+        (Fraction(1799 * 1001, 30000), Fraction(30000, 1001), "00:00:59;29"),
+        (Fraction(17982 * 1001, 30000), Fraction(30000, 1001), "00:10:00;00"),
+        (3600, Fraction(30000, 1001), "01:00:00;00"),
+        (1001, Fraction(24000, 1001), "00:16:40:00"),
+    ],
+)
+def test_timecode_goes_with_the_clock(seconds, rate, wanted):
+    assert edl.timecode(Fraction(seconds).limit_denominator(10**6), Fraction(rate)) == wanted
+
+
+def test_every_drop_frame_number_is_another_and_none_is_left_out_twice():
+    rate = Fraction(30000, 1001)
+    codes = [edl.timecode(Fraction(k) / rate, rate) for k in range(2 * 17982 + 10)]
+    assert len(set(codes)) == len(codes) == len(sorted(codes)) and codes == sorted(codes)
+    assert not [c for c in codes if c.endswith(("00;00", "00;01")) and c[3:5][1] != "0"]
+
+
+def test_an_edl_is_read_by_another_program(made, tmp_path):
+    take, clip, _ = made
+    files = deliver(take, clip, tmp_path, ["edl"], name="scene", start=Fraction(3600))
+    names = {f.name for f in files}
+    assert names == {"scene.edl", *(f"scene-{x.name}.wav" for x in take.layers)}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        read = otio.adapters.read_from_string((tmp_path / "scene.edl").read_text(), "cmx_3600", rate=clip.fps)
+    found = [c.name for track in read.tracks for c in track if isinstance(c, otio.schema.Clip)]
+    assert sorted(found) == sorted(f"scene-{x.name}.wav" for x in take.layers)
+
+
+def test_a_reaper_project_names_files_that_are_there(made, tmp_path):
+    take, clip, _ = made
+    deliver(take, clip, tmp_path, ["reaper"], name="scene")
+    text = (tmp_path / "scene.rpp").read_text("utf-8")
+    assert text.count("<") == sum(line.strip() == ">" for line in text.splitlines())
+    files = re.findall(r'FILE "([^"]+)"', text)
+    assert len(files) == 1 + len(take.layers) and all((tmp_path / f).is_file() for f in files)
+    times = [float(t) for t in re.findall(r"MARKER \d+ ([\d.]+)", text)]
+    assert times == [0.2, 0.5, 1.2]
+    assert (
+        reaper.text([reaper.Item('say "it\'s"', "a.wav", Fraction(1))], [], Fraction(0), 48_000).count("`")
+        == 2
+    )

@@ -25,7 +25,7 @@ def export(
     ],
     out: Annotated[Path, typer.Option("-o", "--out", help="A folder, which is made.", show_default=False)],
     kinds: Annotated[
-        str, typer.Option("--as", help="Commas between: video, mix, stems, markers, plan.")
+        str, typer.Option("--as", help="Commas between: video, mix, stems, markers, edl, reaper, plan.")
     ] = "",
     start: Annotated[str, typer.Option(help="Time of the first picture, HH:MM:SS.")] = "00:00:00",
     as_json: Json = False,

@@ -1,4 +1,4 @@
-"""A take as the files that other tools take: stems and mix at 48 kHz, the video, markers, the plan."""
+"""A take as the files that other tools take: stems and mix at 48 kHz, the video, markers, projects, the plan."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reasound.errors import UserError
-from reasound.export import bwf
+from reasound.export import bwf, edl, reaper
 from reasound.media.audio import fitted, resample
 from reasound.media.video import Clip
 from reasound.mixing.layers import stems
@@ -20,8 +20,9 @@ from reasound.plan import Event
 from reasound.take import Layer, Take
 from reasound.timeline import SAMPLE_RATE, samples
 
-KINDS = ("video", "mix", "stems", "markers", "plan")
+KINDS = ("video", "mix", "stems", "markers", "edl", "reaper", "plan")
 """What can be delivered."""
+MIDNIGHT = 24 * 3600
 COLUMNS = ("Name", "Start", "Duration", "Time Format", "Type", "Description")
 """Of Adobe Audition's marker files, which are tab-separated; other editors import them as a table."""
 
@@ -40,8 +41,9 @@ def deliver(
     """Write the files of these kinds into an existing folder that has none of them; returns them.
 
     Stems hold what is heard: gain and pan are in them, muted layers are left out, and they sum to the mix to within
-    the rounding of 24 bits. `start`: the timecode of the first picture, in seconds since midnight. UserError for
-    unknown kinds, and where the take has no picture for a video.
+    the rounding of 24 bits. An EDL or a REAPER project comes with the stems that it names. `start`: the timecode of
+    the first picture, in seconds since midnight. UserError for unknown kinds, and where the take has no picture for a
+    video.
     """
     unknown = [kind for kind in kinds if kind not in KINDS]
     if unknown or not kinds:
@@ -49,18 +51,45 @@ def deliver(
         raise UserError(f"{wrong}; there are {', '.join(KINDS)}")
     if start < take.before:
         raise UserError(f"the sound begins {float(take.before):g} s before the picture; give a later start")
+    if start >= MIDNIGHT:
+        raise UserError("the start is a time of day: before 24:00:00")
     made: list[Path] = []
+    needs = {"stems", "edl", "reaper"}
     first = round((start - take.before) * bwf.RATE)
-    if "video" in kinds:
-        made.append(_video(take, clip, folder, name))
+    film: Path | None = None
+    if "video" in kinds or ("reaper" in kinds and clip is not None):
+        film = _video(take, clip, folder, name)
+        made.append(film)
     if "mix" in kinds:
         about = bwf.About(f"{name}: mix", f"reasound-{take.id}", first, take.mix.loudness, take.mix.true_peak)
         made.append(_sound(folder / f"{name}-mix.wav", take.audio, about))
-    if "stems" in kinds:
-        for layer, audio in zip(take.layers, stems(take.layers), strict=True):
-            if audio.any():
-                about = bwf.About(f"{name}: {_title(take, layer)}", f"reasound-{take.id}", first)
-                made.append(_sound(folder / f"{name}-{layer.name}.wav", audio, about))
+    heard = [(x, audio) for x, audio in zip(take.layers, stems(take.layers), strict=True) if audio.any()]
+    named = [(layer, f"{name}-{layer.name}.wav") for layer, _ in heard]
+    if needs & set(kinds):
+        for layer, audio in heard:
+            about = bwf.About(f"{name}: {_title(take, layer)}", f"reasound-{take.id}", first)
+            made.append(_sound(folder / f"{name}-{layer.name}.wav", audio, about))
+    cues = [edl.Cue(t, e.sound) for e in take.plan.events for t in e.onsets or (e.start,)]
+    seconds = Fraction(take.audio.shape[1], SAMPLE_RATE)
+    if "edl" in kinds:
+        path = folder / f"{name}.edl"
+        files = [file for _, file in named]
+        rate = edl.rate_for(clip.fps if clip else 25)
+        listed = edl.text(
+            name, files, seconds, rate, start - take.before, [c for c in cues if c.seconds >= 0]
+        )
+        path.write_bytes(listed.encode("ascii"))
+        made.append(path)
+    if "reaper" in kinds:
+        items = [reaper.Item(_title(take, layer), file, seconds) for layer, file in named]
+        if film is not None and clip is not None:
+            items.insert(0, reaper.Item("picture", film.name, clip.seconds, "VIDEO", take.before, mute=True))
+        path = folder / f"{name}.rpp"
+        marks = [(c.seconds + take.before, c.text) for c in cues]
+        path.write_text(
+            reaper.text(items, marks, start - take.before, bwf.RATE), encoding="utf-8", newline=""
+        )
+        made.append(path)
     if "markers" in kinds:
         made.append(_markers(take, folder / f"{name}-markers.csv", start))
     if "plan" in kinds:
