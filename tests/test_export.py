@@ -3,6 +3,7 @@
 import csv
 import re
 import struct
+import sys
 import warnings
 from dataclasses import replace
 from fractions import Fraction
@@ -99,6 +100,10 @@ def test_sound_before_the_picture_begins_earlier(made, tmp_path):
         deliver(early, clip, tmp_path, ["mix"])
     (path,) = deliver(early, clip, tmp_path, ["mix"], start=Fraction(10))
     assert struct.unpack_from("<Q", chunks(path)[b"bext"], 338)[0] == 9.5 * 48_000
+    (table,) = deliver(early, clip, tmp_path, ["markers"], start=Fraction(10))
+    assert "\t0:00:10.000\t" in table.read_text(
+        "utf-8"
+    )  # the hit at .5 s of the sound is on the first picture
 
 
 def test_a_muted_layer_is_left_out_and_gain_is_in_the_stem(made, tmp_path):
@@ -163,7 +168,7 @@ def test_the_command(made, tmp_path):
     done = CliRunner().invoke(app, ["export", str(output.take), "-o", str(tmp_path / "d")])
     assert done.exit_code == 0, done.output
     names = {p.name for p in (tmp_path / "d").iterdir()}
-    assert {"scene.mp4", "scene-mix.wav", "scene-markers.csv", "scene-plan.json"} < names and len(KINDS) == 7
+    assert {"scene.mp4", "scene-mix.wav", "scene-markers.csv", "scene-plan.json"} < names and len(KINDS) == 8
     for arguments, said in (
         (["-o", str(tmp_path / "d")], "exists already"),
         (["-o", str(tmp_path / "e"), "--as", "wax"], "cannot be delivered"),
@@ -224,3 +229,26 @@ def test_a_reaper_project_names_files_that_are_there(made, tmp_path):
         reaper.text([reaper.Item('say "it\'s"', "a.wav", Fraction(1))], [], Fraction(0), 48_000).count("`")
         == 2
     )
+
+
+def test_an_otio_timeline_has_picture_stems_and_markers(made, tmp_path):
+    take, clip, _ = made
+    pad = ((0, 0), (22_050, 0))
+    layers = tuple(replace(x, audio=np.pad(x.audio, pad)) for x in take.layers)
+    early = replace(take, before=Fraction(1, 2), audio=np.pad(take.audio, pad), layers=layers)
+    deliver(early, clip, tmp_path, ["otio"], name="scene", start=Fraction(3600))
+    read = otio.adapters.read_from_file(str(tmp_path / "scene.otio"))
+    assert read.global_start_time.to_seconds() == pytest.approx(3599.5, abs=0.03)
+    (picture,), stems = read.video_tracks(), read.audio_tracks()
+    assert [type(x).__name__ for x in picture] == ["Gap", "Clip"] and len(stems) == len(take.layers)
+    for track in (picture, *stems):
+        found = next(x for x in track if isinstance(x, otio.schema.Clip))
+        assert (tmp_path / found.media_reference.target_url).is_file()
+    times = [m.marked_range.start_time.to_seconds() for m in read.tracks.markers]
+    assert times == pytest.approx([0.2, 0.5, 1.2], abs=0.03)
+
+
+def test_without_its_library_otio_is_one_sentence(made, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "opentimelineio", None)
+    with pytest.raises(UserError, match=r"reasound\[bridges\]"):
+        deliver(made[0], made[1], tmp_path, ["otio"])

@@ -25,14 +25,14 @@ def export(
     ],
     out: Annotated[Path, typer.Option("-o", "--out", help="A folder, which is made.", show_default=False)],
     kinds: Annotated[
-        str, typer.Option("--as", help="Commas between: video, mix, stems, markers, edl, reaper, plan.")
+        str, typer.Option("--as", help="Commas between: video, mix, stems, markers, edl, otio, reaper, plan.")
     ] = "",
     start: Annotated[str, typer.Option(help="Time of the first picture, HH:MM:SS.")] = "00:00:00",
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Stems and mix (48 kHz, 24 bit, Broadcast Wave), video, markers and plan; without --as, all of them."""
-    from reasound.export.delivery import KINDS, deliver
+    """Stems and mix (48 kHz, 24 bit, Broadcast Wave), video, markers and plan; without --as, all but OTIO."""
+    from reasound.export.delivery import USUAL, deliver
     from reasound.history import History
 
     if out.exists():
@@ -43,7 +43,7 @@ def export(
     with History.open(take) as past:
         head, seen = past.head, past.output.video.suffix != ".wav"
         wanted = [kind.strip() for kind in kinds.split(",") if kind.strip()]
-        wanted = wanted or [kind for kind in KINDS if seen or kind != "video"]
+        wanted = wanted or [kind for kind in USUAL if seen or kind != "video"]
         with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as stage:
             folder = Path(stage) / "files"
             folder.mkdir()

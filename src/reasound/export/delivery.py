@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reasound.errors import UserError
-from reasound.export import bwf, edl, reaper
+from reasound.export import bwf, edl, otio, reaper
 from reasound.media.audio import fitted, resample
 from reasound.media.video import Clip
 from reasound.mixing.layers import stems
@@ -20,9 +20,13 @@ from reasound.plan import Event
 from reasound.take import Layer, Take
 from reasound.timeline import SAMPLE_RATE, samples
 
-KINDS = ("video", "mix", "stems", "markers", "edl", "reaper", "plan")
+KINDS = ("video", "mix", "stems", "markers", "edl", "otio", "reaper", "plan")
 """What can be delivered."""
+USUAL = tuple(kind for kind in KINDS if kind != "otio")
+"""Those that need no extra package."""
 MIDNIGHT = 24 * 3600
+USUAL_RATE = 25.0
+"""Frames a second in which the times of sound without a picture are counted."""
 COLUMNS = ("Name", "Start", "Duration", "Time Format", "Type", "Description")
 """Of Adobe Audition's marker files, which are tab-separated; other editors import them as a table."""
 
@@ -41,7 +45,7 @@ def deliver(
     """Write the files of these kinds into an existing folder that has none of them; returns them.
 
     Stems hold what is heard: gain and pan are in them, muted layers are left out, and they sum to the mix to within
-    the rounding of 24 bits. An EDL or a REAPER project comes with the stems that it names. `start`: the timecode of
+    the rounding of 24 bits. A list or a project comes with the files that it names. `start`: the timecode of
     the first picture, in seconds since midnight. UserError for unknown kinds, and where the take has no picture for a
     video.
     """
@@ -54,10 +58,10 @@ def deliver(
     if start >= MIDNIGHT:
         raise UserError("the start is a time of day: before 24:00:00")
     made: list[Path] = []
-    needs = {"stems", "edl", "reaper"}
+    needs = {"stems", "edl", "otio", "reaper"}
     first = round((start - take.before) * bwf.RATE)
     film: Path | None = None
-    if "video" in kinds or ("reaper" in kinds and clip is not None):
+    if "video" in kinds or ({"otio", "reaper"} & set(kinds) and clip is not None):
         film = _video(take, clip, folder, name)
         made.append(film)
     if "mix" in kinds:
@@ -69,33 +73,50 @@ def deliver(
         for layer, audio in heard:
             about = bwf.About(f"{name}: {_title(take, layer)}", f"reasound-{take.id}", first)
             made.append(_sound(folder / f"{name}-{layer.name}.wav", audio, about))
-    cues = [edl.Cue(t, e.sound) for e in take.plan.events for t in e.onsets or (e.start,)]
-    seconds = Fraction(take.audio.shape[1], SAMPLE_RATE)
-    if "edl" in kinds:
-        path = folder / f"{name}.edl"
-        files = [file for _, file in named]
-        rate = edl.rate_for(clip.fps if clip else 25)
-        listed = edl.text(
-            name, files, seconds, rate, start - take.before, [c for c in cues if c.seconds >= 0]
-        )
-        path.write_bytes(listed.encode("ascii"))
-        made.append(path)
-    if "reaper" in kinds:
-        items = [reaper.Item(_title(take, layer), file, seconds) for layer, file in named]
-        if film is not None and clip is not None:
-            items.insert(0, reaper.Item("picture", film.name, clip.seconds, "VIDEO", take.before, mute=True))
-        path = folder / f"{name}.rpp"
-        marks = [(c.seconds + take.before, c.text) for c in cues]
-        path.write_text(
-            reaper.text(items, marks, start - take.before, bwf.RATE), encoding="utf-8", newline=""
-        )
-        made.append(path)
+    made += _projects(take, clip, folder, kinds, name, start - take.before, film, named)
     if "markers" in kinds:
-        made.append(_markers(take, folder / f"{name}-markers.csv", start))
+        made.append(_markers(take, folder / f"{name}-markers.csv", start - take.before))
     if "plan" in kinds:
         path = folder / f"{name}-plan.json"
         path.write_text(take.plan.to_json(), encoding="utf-8")
         made.append(path)
+    return made
+
+
+def _projects(
+    take: Take,
+    clip: Clip | None,
+    folder: Path,
+    kinds: Sequence[str],
+    name: str,
+    start: Fraction,
+    film: Path | None,
+    named: Sequence[tuple[Layer, str]],
+) -> list[Path]:
+    """The lists and projects that name other files. `start`: of the sound; the plan's times count from it, too."""
+    made: list[Path] = []
+    seconds = Fraction(take.audio.shape[1], SAMPLE_RATE)
+    rate = edl.rate_for(clip.fps if clip else USUAL_RATE)
+    marks: list[tuple[Fraction | float, str]] = [
+        (t, e.sound) for e in take.plan.events for t in e.onsets or (e.start,)
+    ]
+    picture = None if film is None or clip is None else (film.name, clip.seconds, take.before)
+    if "edl" in kinds:
+        made.append(folder / f"{name}.edl")
+        listed = edl.text(name, [file for _, file in named], seconds, rate, start, marks)
+        made[-1].write_bytes(listed.encode("ascii"))
+    if "otio" in kinds:
+        made.append(folder / f"{name}.otio")
+        otio.write(
+            made[-1], name, rate, start, picture, [(x.name, file, seconds) for x, file in named], marks
+        )
+    if "reaper" in kinds:
+        items = [reaper.Item(_title(take, layer), file, seconds) for layer, file in named]
+        if picture is not None:
+            items.insert(0, reaper.Item("picture", picture[0], picture[1], "VIDEO", picture[2], mute=True))
+        made.append(folder / f"{name}.rpp")
+        text = reaper.text(items, marks, start, bwf.RATE)
+        made[-1].write_text(text, encoding="utf-8", newline="")
     return made
 
 
@@ -125,7 +146,7 @@ def _sound(path: Path, audio: Audio, about: bwf.About) -> Path:
 
 
 def _markers(take: Take, path: Path, start: Fraction) -> Path:
-    """Every hit of every event; of what lasts, its span."""
+    """Every hit of every event; of what lasts, its span. `start`: of the sound."""
     rows: list[tuple[float, float, Event]] = []
     for event in take.plan.events:
         if event.onsets:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 
 RATES = tuple(
@@ -14,13 +13,6 @@ DROPPING = Fraction(30000, 1001)
 """The rate whose timecode leaves numbers out, so that it goes with the clock (SMPTE ST 12-1)."""
 TRACKS = 4
 """Audio tracks that the format can name: A, A2, A3 and A4."""
-
-
-@dataclass(frozen=True)
-class Cue:
-    seconds: float
-    """After the first picture."""
-    text: str
 
 
 def rate_for(fps: float) -> Fraction:
@@ -47,9 +39,10 @@ def text(
     seconds: Fraction,
     rate: Fraction,
     start: Fraction = Fraction(0),
-    cues: Sequence[Cue] = (),
+    marks: Sequence[tuple[Fraction | float, str]] = (),
 ) -> str:
-    """The list. Each of `files` lasts the whole clip; beyond four they begin the tracks anew."""
+    """The list. Each of `files` lasts the whole clip; beyond four they begin the tracks anew. `start`: the timecode of
+    the beginning; `marks`: seconds after it, and what is heard."""
     lines = [f"TITLE: {_plain(title)[:70]}"]
     lines.append("FCM: DROP FRAME" if rate == DROPPING else "FCM: NON-DROP FRAME")
     first, last = timecode(start, rate), timecode(start + seconds, rate)
@@ -58,9 +51,8 @@ def text(
         lines.append(f"{number + 1:03d}  AX       {track:<4}  C        {first} {last} {first} {last}")
         lines.append(f"* FROM CLIP NAME: {_plain(name)}")
         if number == 0:
-            lines += [
-                f"* LOC: {timecode(start + Fraction(c.seconds), rate)} YELLOW  {_plain(c.text)}" for c in cues
-            ]
+            for time, words in marks:
+                lines.append(f"* LOC: {timecode(start + Fraction(time), rate)} YELLOW  {_plain(words)}")
     return "\r\n".join(lines) + "\r\n"
 
 
